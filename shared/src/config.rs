@@ -1,0 +1,161 @@
+//! Settings: the one place that reads the environment. Each function's settings are a struct made from a look-up,
+//! and every problem is reported at once.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use data_encoding::HEXLOWER;
+use ipnet::IpNet;
+
+use crate::queue::Queue;
+use crate::secret::Keyring;
+
+/// Looks a setting up by name.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The process's environment.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the door to the environment")]
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Every problem with the settings, one a line.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the settings are not right:\n{}", .0.join("\n"))]
+pub struct ConfigError(Vec<String>);
+
+/// Reads settings and collects what is wrong with them.
+pub struct Settings<'a> {
+    lookup: Lookup<'a>,
+    problems: Vec<String>,
+}
+
+impl<'a> Settings<'a> {
+    /// Reads from `lookup`.
+    #[must_use]
+    pub fn new(lookup: Lookup<'a>) -> Self {
+        Self { lookup, problems: Vec::new() }
+    }
+
+    fn required(&mut self, name: &str) -> Option<String> {
+        let value = (self.lookup)(name);
+        if value.is_none() {
+            self.problems.push(format!("{name} is not set"));
+        }
+        value
+    }
+
+    fn problem<T>(&mut self, name: &str, problem: impl std::fmt::Display) -> Option<T> {
+        self.problems.push(format!("{name} {problem}"));
+        None
+    }
+
+    /// `PAYRELAY_TABLE`: the table's name.
+    pub fn table(&mut self) -> Option<String> {
+        self.required("PAYRELAY_TABLE")
+    }
+
+    /// `PAYRELAY_QUEUE_RECOVER` and the like: a queue's URL.
+    pub fn queue(&mut self, queue: Queue) -> Option<(Queue, String)> {
+        let url = self.required(&format!("PAYRELAY_QUEUE_{}", queue.as_str().to_uppercase()))?;
+        Some((queue, url))
+    }
+
+    /// `PAYRELAY_DEAD_RECOVER` and the like: the URL of a queue's dead letters.
+    pub fn dead_letters(&mut self, queue: Queue) -> Option<(Queue, String)> {
+        let url = self.required(&format!("PAYRELAY_DEAD_{}", queue.as_str().to_uppercase()))?;
+        Some((queue, url))
+    }
+
+    /// `PAYRELAY_SEAL_KEYS`: what seals secrets at rest.
+    pub fn seal_keys(&mut self) -> Option<Arc<Keyring>> {
+        let name = "PAYRELAY_SEAL_KEYS";
+        match Keyring::parse(&self.required(name)?) {
+            Ok(keyring) => Some(Arc::new(keyring)),
+            Err(error) => self.problem(name, error),
+        }
+    }
+
+    /// `PAYRELAY_OPERATOR_KEY_SHA256`: the SHA-256 of the first operator key, in lower-case hex.
+    pub fn operator_key_hash(&mut self) -> Option<String> {
+        let name = "PAYRELAY_OPERATOR_KEY_SHA256";
+        let hash = self.required(name)?.to_lowercase();
+        match HEXLOWER.decode(hash.as_bytes()) {
+            Ok(bytes) if bytes.len() == 32 => Some(hash),
+            Ok(_) | Err(_) => self.problem(name, "must be 64 hex digits: the SHA-256 of the key"),
+        }
+    }
+
+    /// `PAYRELAY_ALLOW_TARGETS`: networks exempt from the vetting of targets; none if it is not set.
+    pub fn allow_targets(&mut self) -> Vec<IpNet> {
+        let name = "PAYRELAY_ALLOW_TARGETS";
+        let value = (self.lookup)(name).unwrap_or_default();
+        let mut nets = Vec::new();
+        for entry in value.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+            match entry.parse() {
+                Ok(net) => nets.push(net),
+                Err(_) => {
+                    self.problem::<()>(name, format!("holds `{entry}`, which is no network such as 10.1.0.0/16"));
+                }
+            }
+        }
+        nets
+    }
+
+    /// `AWS_LAMBDA_RUNTIME_API`: the address that must never be a target; not set outside of Lambda.
+    pub fn runtime_api(&mut self) -> Option<SocketAddr> {
+        (self.lookup)("AWS_LAMBDA_RUNTIME_API").and_then(|value| value.parse().ok())
+    }
+
+    /// `PAYRELAY_RETENTION_DAYS`: how long what was recorded is kept, 1 to 3650 days.
+    pub fn retention_days(&mut self) -> Option<u32> {
+        let name = "PAYRELAY_RETENTION_DAYS";
+        match self.required(name)?.parse() {
+            Ok(days @ 1..=3650) => Some(days),
+            Ok(_) | Err(_) => self.problem(name, "must be a number of days from 1 to 3650"),
+        }
+    }
+
+    /// The settings, if nothing was wrong with them.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every problem found since [`Settings::new`].
+    pub fn finish<T>(self, settings: Option<T>) -> Result<T, ConfigError> {
+        match settings {
+            Some(settings) if self.problems.is_empty() => Ok(settings),
+            Some(_) | None => Err(ConfigError(self.problems)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_problem_is_reported_at_once_and_no_value_is_quoted_but_networks() {
+        let lookup = |name: &str| match name {
+            "PAYRELAY_SEAL_KEYS" => Some("k1:c2hvcnQ=".to_owned()),
+            "PAYRELAY_ALLOW_TARGETS" => Some("127.0.0.0/8, nonsense".to_owned()),
+            "PAYRELAY_RETENTION_DAYS" => Some("0".to_owned()),
+            _ => None,
+        };
+        let mut settings = Settings::new(&lookup);
+        let table = settings.table();
+        let queue = settings.queue(Queue::Fanout);
+        let keys = settings.seal_keys();
+        let nets = settings.allow_targets();
+        let days = settings.retention_days();
+        assert_eq!(nets.len(), 1);
+        let got = settings.finish(table.zip(queue).zip(keys).zip(days)).map(|_| ());
+        let want = [
+            "PAYRELAY_TABLE is not set",
+            "PAYRELAY_QUEUE_FANOUT is not set",
+            "PAYRELAY_SEAL_KEYS entry 1 is not `id:base64-of-32-bytes`",
+            "PAYRELAY_ALLOW_TARGETS holds `nonsense`, which is no network such as 10.1.0.0/16",
+            "PAYRELAY_RETENTION_DAYS must be a number of days from 1 to 3650",
+        ];
+        assert_eq!(got, Err(ConfigError(want.map(String::from).to_vec())));
+    }
+}

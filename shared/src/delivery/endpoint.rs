@@ -1,0 +1,227 @@
+//! A receiver: where its deliveries go, how they are signed, what it wants, how it is retried.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{Outcome, Policy, Verdict};
+use crate::event::{EventType, Role};
+use crate::ids::{EndpointId, TenantId};
+use crate::secret::Secret;
+
+/// The longest deadline of a try that an endpoint may ask for.
+pub const DEADLINE_MOST: SignedDuration = SignedDuration::from_secs(20);
+
+/// How deliveries to an endpoint are written and signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scheme {
+    /// As Rafiki sends: `{id, type, data}` and `Rafiki-Signature`; only 200 is success.
+    Rafiki,
+    /// Standard Webhooks 1.0.0: `{type, timestamp, data}` and `webhook-*` headers; any 2xx is success.
+    StandardWebhooks,
+}
+
+impl Scheme {
+    /// Every scheme.
+    pub const ALL: [Self; 2] = [Self::Rafiki, Self::StandardWebhooks];
+
+    /// The wire name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rafiki => "rafiki",
+            Self::StandardWebhooks => "standard-webhooks",
+        }
+    }
+
+    /// The deadline of a try where the endpoint names none: Rafiki's `WEBHOOK_TIMEOUT`, else 15 s.
+    #[must_use]
+    pub fn deadline(self) -> SignedDuration {
+        match self {
+            Self::Rafiki => SignedDuration::from_secs(2),
+            Self::StandardWebhooks => SignedDuration::from_secs(15),
+        }
+    }
+
+    /// What an outcome means to a receiver of this scheme.
+    #[must_use]
+    pub fn judge(self, outcome: &Outcome) -> Verdict {
+        match (self, outcome) {
+            (Self::Rafiki, Outcome::Answered { status: 200, .. })
+            | (Self::StandardWebhooks, Outcome::Answered { status: 200..=299, .. }) => Verdict::Delivered,
+            (Self::StandardWebhooks, Outcome::Answered { status: 410, .. }) => Verdict::Gone,
+            (_, Outcome::Answered { .. } | Outcome::Failed(_)) => Verdict::Failed,
+        }
+    }
+}
+
+/// A signing secret and how long it still signs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveSecret {
+    /// The secret.
+    pub secret: Secret,
+    /// It signs until then; `None` for the current one.
+    pub until: Option<Timestamp>,
+}
+
+/// Whether an endpoint takes deliveries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndpointState {
+    /// It does.
+    #[default]
+    Enabled,
+    /// The operator switched it off.
+    Disabled,
+    /// It answered 410 Gone, which its scheme takes as a wish to be left alone.
+    Gone,
+}
+
+impl EndpointState {
+    /// The wire name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enabled => "enabled",
+            Self::Disabled => "disabled",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+/// Which event types an endpoint wants.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
+pub struct Filter(Vec<String>);
+
+/// A filter entry that names no type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("each entry must be an event type, a prefix such as `recovery.*`, or `*`, and there must be 1 to 100")]
+pub struct FilterError;
+
+impl Filter {
+    /// A filter of types (`recovery.recovered`), prefixes (`recovery.*`) and `*`.
+    ///
+    /// # Errors
+    /// [`FilterError`] for anything else.
+    pub fn parse(entries: Vec<String>) -> Result<Self, FilterError> {
+        let names = |entry: &String| EventType::parse(entry.strip_suffix(".*").unwrap_or(entry)).is_ok();
+        let fits = (1..=100).contains(&entries.len()) && entries.iter().all(|entry| entry == "*" || names(entry));
+        if fits { Ok(Self(entries)) } else { Err(FilterError) }
+    }
+
+    /// Whether `event_type` passes.
+    #[must_use]
+    pub fn wants(&self, event_type: &EventType) -> bool {
+        self.0.iter().any(|entry| match entry.strip_suffix(".*") {
+            Some(prefix) => {
+                event_type.as_str().strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'))
+            }
+            None => entry == "*" || entry == event_type.as_str(),
+        })
+    }
+}
+
+impl TryFrom<Vec<String>> for Filter {
+    type Error = FilterError;
+    fn try_from(entries: Vec<String>) -> Result<Self, FilterError> {
+        Self::parse(entries)
+    }
+}
+
+impl From<Filter> for Vec<String> {
+    fn from(filter: Filter) -> Self {
+        filter.0
+    }
+}
+
+/// A receiver of deliveries, with its secrets open for use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Its name.
+    pub id: EndpointId,
+    /// Where deliveries are posted; judged by [`super::Vetting`] at every try.
+    pub url: String,
+    /// What it is to the tenant.
+    pub role: Role,
+    /// How deliveries are written and signed.
+    pub scheme: Scheme,
+    /// The signing secrets, current one first.
+    pub secrets: Vec<LiveSecret>,
+    /// Which types it wants; `None` wants all.
+    pub filter: Option<Filter>,
+    /// How failed tries are followed up.
+    pub policy: Policy,
+    /// The deadline of a try, from name resolution to the last byte.
+    pub deadline: SignedDuration,
+    /// How long after it happened an event is still worth a retry; `None` leaves it to the event's type.
+    pub useful_for: Option<SignedDuration>,
+    /// Whether it takes deliveries.
+    pub state: EndpointState,
+}
+
+impl Endpoint {
+    /// Whether it wants events of this type.
+    #[must_use]
+    pub fn wants(&self, event_type: &EventType) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.wants(event_type))
+    }
+
+    /// The secrets that sign at `now`, current one first.
+    pub fn live_secrets(&self, now: Timestamp) -> impl DoubleEndedIterator<Item = &Secret> {
+        self.secrets.iter().filter(move |live| live.until.is_none_or(|until| now < until)).map(|live| &live.secret)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn success_is_exactly_200_for_rafiki_and_any_2xx_otherwise() {
+        use Scheme::*;
+        let cases = [
+            (Rafiki, 200, Verdict::Delivered),
+            (Rafiki, 201, Verdict::Failed),
+            (Rafiki, 204, Verdict::Failed),
+            (Rafiki, 410, Verdict::Failed),
+            (StandardWebhooks, 200, Verdict::Delivered),
+            (StandardWebhooks, 204, Verdict::Delivered),
+            (StandardWebhooks, 299, Verdict::Delivered),
+            (StandardWebhooks, 301, Verdict::Failed),
+            (StandardWebhooks, 308, Verdict::Failed),
+            (StandardWebhooks, 410, Verdict::Gone),
+            (StandardWebhooks, 429, Verdict::Failed),
+            (StandardWebhooks, 500, Verdict::Failed),
+        ];
+        for (scheme, status, want) in cases {
+            assert_eq!(scheme.judge(&Outcome::answered(status)), want, "{scheme:?} {status}");
+        }
+    }
+
+    #[test]
+    fn a_filter_takes_names_prefixes_and_the_star() {
+        let filter = |entries: &[&str]| Filter::parse(entries.iter().map(|e| (*e).to_owned()).collect());
+        let wants = |entries: &[&str], event_type: &str| {
+            filter(entries).expect("a valid filter").wants(&EventType::parse(event_type).expect("a valid type"))
+        };
+        let cases: [(&[&str], &str, bool); 8] = [
+            (&["recovery.recovered"], "recovery.recovered", true),
+            (&["recovery.recovered"], "recovery.cancelled", false),
+            (&["recovery.*"], "recovery.cancelled", true),
+            (&["recovery.*"], "recovery", false),
+            (&["recovery.*"], "recoveryx.cancelled", false),
+            (&["*"], "anything.at_all", true),
+            (&["a", "recovery.*"], "recovery.cancelled", true),
+            (&["recovery"], "recovery.cancelled", false),
+        ];
+        for (entries, event_type, want) in cases {
+            assert_eq!(wants(entries, event_type), want, "{entries:?} {event_type}");
+        }
+        for bad in [&[][..], &[""], &["a b"], &["re*"], &["**"]] {
+            assert_eq!(filter(bad), Err(FilterError), "{bad:?}");
+        }
+    }
+}

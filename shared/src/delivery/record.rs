@@ -1,0 +1,341 @@
+//! The record of a delivery: its tries, and where it stands.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{Failure, Outcome, Policy, Verdict};
+use crate::ids::{EndpointId, EventId, Round, TenantId};
+use crate::recovery::{IntentKey, State as IntentState};
+use crate::time::later;
+
+/// A wait up to this long is the message's visibility timeout; a longer one is parked in the table, because
+/// messages in flight are capped.
+pub const VISIBILITY_MOST: SignedDuration = SignedDuration::from_mins(15);
+
+/// Which delivery: derived, so that a replay of the same work lands on the same record.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct DeliveryKey {
+    /// Whose event it is.
+    pub tenant: TenantId,
+    /// The event.
+    pub event: EventId,
+    /// The receiver.
+    pub endpoint: EndpointId,
+    /// The round.
+    pub round: Round,
+}
+
+/// Something that must hold for a delivery to be of use; it is read before each try.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "guard", rename_all = "snake_case")]
+pub enum Guard {
+    /// The intent must not have ended.
+    IntentOpen {
+        /// Which intent.
+        intent: IntentKey,
+    },
+}
+
+impl Guard {
+    /// Whether the guard lets the delivery through, given the state of the intent it names.
+    #[must_use]
+    pub fn holds(&self, intent: Option<IntentState>) -> bool {
+        match self {
+            Self::IntentOpen { .. } => intent.is_none_or(|state| !state.ended()),
+        }
+    }
+}
+
+/// One request and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Try {
+    /// When it began.
+    pub at: Timestamp,
+    /// How long it took, in milliseconds.
+    pub took_ms: u32,
+    /// The HTTP status of the answer, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Why there was no answer, if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// The beginning of the answer's body.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub excerpt: String,
+}
+
+impl Try {
+    /// The record of a request made from `at` until `ended`.
+    #[must_use]
+    pub fn new(at: Timestamp, ended: Timestamp, outcome: &Outcome) -> Self {
+        let took_ms = u32::try_from(ended.duration_since(at).as_millis()).unwrap_or_default();
+        match outcome {
+            Outcome::Answered { status, excerpt, .. } => {
+                Self { at, took_ms, status: Some(*status), failure: None, excerpt: excerpt.clone() }
+            }
+            Outcome::Failed(failure) => {
+                Self { at, took_ms, status: None, failure: Some(*failure), excerpt: String::new() }
+            }
+        }
+    }
+}
+
+/// Why a delivery was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// The policy has no further try.
+    RetriesExhausted,
+    /// The receiver answered 410 Gone.
+    Gone,
+}
+
+/// Why a delivery was not tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SkipReason {
+    /// The endpoint is switched off.
+    EndpointDisabled,
+    /// The endpoint is no longer there.
+    EndpointDeleted,
+}
+
+/// Where a delivery stands. One that was never tried has no record and is queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum State {
+    /// Queued, not tried yet.
+    Queued,
+    /// Its message waits out a visibility timeout.
+    Retrying {
+        /// When it is tried next.
+        due: Timestamp,
+    },
+    /// It waits in the table, and `sweep` puts it back.
+    Parked {
+        /// When it is tried next.
+        due: Timestamp,
+    },
+    /// The receiver has it.
+    Delivered,
+    /// Given up.
+    GivenUp {
+        /// Why.
+        reason: End,
+    },
+    /// Its guard no longer holds: what it would have said is no longer so.
+    Superseded,
+    /// A retry would have come too late to be of use.
+    Expired,
+    /// Not tried.
+    Skipped {
+        /// Why.
+        reason: SkipReason,
+    },
+}
+
+impl State {
+    /// Whether the round is over.
+    #[must_use]
+    pub fn settled(self) -> bool {
+        match self {
+            Self::Queued | Self::Retrying { .. } | Self::Parked { .. } => false,
+            Self::Delivered
+            | Self::GivenUp { .. }
+            | Self::Superseded
+            | Self::Expired
+            | Self::Skipped { .. } => true,
+        }
+    }
+
+    /// The next try, where there is one.
+    #[must_use]
+    pub fn due(self) -> Option<Timestamp> {
+        match self {
+            Self::Retrying { due } | Self::Parked { due } => Some(due),
+            Self::Queued
+            | Self::Delivered
+            | Self::GivenUp { .. }
+            | Self::Superseded
+            | Self::Expired
+            | Self::Skipped { .. } => None,
+        }
+    }
+
+    /// The wire name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Retrying { .. } => "retrying",
+            Self::Parked { .. } => "parked",
+            Self::Delivered => "delivered",
+            Self::GivenUp { .. } => "given_up",
+            Self::Superseded => "superseded",
+            Self::Expired => "expired",
+            Self::Skipped { .. } => "skipped",
+        }
+    }
+}
+
+/// One event on its way to one endpoint, in one round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Which one.
+    pub key: DeliveryKey,
+    /// Where it stands.
+    pub state: State,
+    /// The requests made, oldest first.
+    pub tries: Vec<Try>,
+    /// How often it was parked: a message of an earlier hop has nothing more to do.
+    pub hop: u32,
+    /// What must hold for it to be tried.
+    pub guard: Option<Guard>,
+}
+
+/// What the policy of an endpoint makes of a failed try.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// The endpoint's policy.
+    pub policy: &'a Policy,
+    /// After this time a retry is of no use.
+    pub useful_until: Option<Timestamp>,
+    /// Drawn from 0 to 999, for the jitter.
+    pub per_mille: u16,
+}
+
+impl Delivery {
+    /// A delivery that was not tried yet.
+    #[must_use]
+    pub fn new(key: DeliveryKey, guard: Option<Guard>) -> Self {
+        Self { key, state: State::Queued, tries: Vec::new(), hop: 0, guard }
+    }
+
+    /// How many tries were made.
+    #[must_use]
+    pub fn tried(&self) -> u32 {
+        u32::try_from(self.tries.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Records a try that ended at `now` and settles what follows. A try that ends after the round was settled
+    /// (by another copy of the message) is recorded and changes nothing else, unless it got through.
+    pub fn settle(&mut self, tried: Try, outcome: &Outcome, verdict: Verdict, terms: Terms<'_>, now: Timestamp) {
+        self.tries.push(tried);
+        if self.state == State::Delivered || (self.state.settled() && verdict != Verdict::Delivered) {
+            return;
+        }
+        self.state = match verdict {
+            Verdict::Delivered => State::Delivered,
+            Verdict::Gone => State::GivenUp { reason: End::Gone },
+            Verdict::Failed => self.after_failure(outcome, terms, now),
+        };
+        if let State::Parked { .. } = self.state {
+            self.hop += 1;
+        }
+    }
+
+    fn after_failure(&self, outcome: &Outcome, terms: Terms<'_>, now: Timestamp) -> State {
+        let Some(wait) = terms.policy.wait_after(self.tried(), outcome.retry_after(), terms.per_mille) else {
+            return State::GivenUp { reason: End::RetriesExhausted };
+        };
+        let due = later(now, wait);
+        if terms.useful_until.is_some_and(|until| due > until) {
+            State::Expired
+        } else if wait <= VISIBILITY_MOST {
+            State::Retrying { due }
+        } else {
+            State::Parked { due }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::Scheme;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time in range")
+    }
+
+    fn delivery() -> Delivery {
+        Delivery::new(
+            DeliveryKey {
+                tenant: TenantId::parse("acme").expect("a valid id"),
+                event: EventId::parse("evt").expect("a valid id"),
+                endpoint: EndpointId::parse("shop").expect("a valid id"),
+                round: Round::FIRST,
+            },
+            None,
+        )
+    }
+
+    fn settle(delivery: &mut Delivery, status: u16, policy: &Policy, useful_until: Option<Timestamp>, now: i64) {
+        let outcome = Outcome::answered(status);
+        let verdict = Scheme::StandardWebhooks.judge(&outcome);
+        let tried = Try::new(at(now), at(now), &outcome);
+        let terms = Terms { policy, useful_until, per_mille: 0 };
+        delivery.settle(tried, &outcome, verdict, terms, at(now));
+    }
+
+    #[test]
+    fn each_outcome_leads_to_one_state() {
+        struct Case {
+            name: &'static str,
+            waits_s: Vec<u32>,
+            status: u16,
+            useful_until: Option<i64>,
+            want: State,
+        }
+        let cases = [
+            Case { name: "delivered", waits_s: vec![5], status: 200, useful_until: None, want: State::Delivered },
+            Case { name: "failed", waits_s: vec![5], status: 500, useful_until: None, want: State::Retrying { due: at(105) } },
+            Case { name: "the longest visible wait", waits_s: vec![900], status: 500, useful_until: None, want: State::Retrying { due: at(1000) } },
+            Case { name: "one second more", waits_s: vec![901], status: 500, useful_until: None, want: State::Parked { due: at(1001) } },
+            Case { name: "the last try", waits_s: vec![], status: 500, useful_until: None, want: State::GivenUp { reason: End::RetriesExhausted } },
+            Case { name: "gone", waits_s: vec![5], status: 410, useful_until: None, want: State::GivenUp { reason: End::Gone } },
+            Case { name: "just in time", waits_s: vec![5], status: 500, useful_until: Some(105), want: State::Retrying { due: at(105) } },
+            Case { name: "too late", waits_s: vec![5], status: 500, useful_until: Some(104), want: State::Expired },
+        ];
+        for Case { name, waits_s, status, useful_until, want } in cases {
+            let mut delivery = delivery();
+            settle(&mut delivery, status, &Policy::Ladder { waits_s }, useful_until.map(at), 100);
+            assert_eq!(delivery.state, want, "{name}");
+            assert_eq!(delivery.tried(), 1, "{name}");
+            assert_eq!(delivery.hop, u32::from(want.as_str() == "parked"), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_settled_round_keeps_late_tries_and_only_a_success_changes_it() {
+        let policy = Policy::Ladder { waits_s: vec![] };
+        let mut delivery = delivery();
+        settle(&mut delivery, 500, &policy, None, 1);
+        settle(&mut delivery, 500, &policy, None, 2);
+        assert_eq!(delivery.state, State::GivenUp { reason: End::RetriesExhausted });
+        settle(&mut delivery, 200, &policy, None, 3);
+        settle(&mut delivery, 500, &policy, None, 4);
+        assert_eq!((delivery.state, delivery.tried()), (State::Delivered, 4));
+    }
+
+    #[test]
+    fn a_guard_on_an_intent_fails_once_the_intent_has_ended() {
+        let guard = Guard::IntentOpen {
+            intent: IntentKey {
+                profile_id: crate::ids::ProfileId::parse("p").expect("a valid id"),
+                connector_account_id: crate::ids::ConnectorAccountId::parse("c").expect("a valid id"),
+                invoice_id: crate::ids::InvoiceId::parse("i").expect("a valid id"),
+            },
+        };
+        let cases = [
+            (None, true),
+            (Some(IntentState::Open), true),
+            (Some(IntentState::Processing), true),
+            (Some(IntentState::Recovered), false),
+            (Some(IntentState::Cancelled), false),
+        ];
+        for (state, want) in cases {
+            assert_eq!(guard.holds(state), want, "{state:?}");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The exact bytes of one try: body and headers as the endpoint's scheme has them, signed at the moment given.
+
+use bytes::Bytes;
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::{Endpoint, Scheme};
+use crate::event::{Event, EventType, Json};
+use crate::ids::EventId;
+use crate::secret::Secret;
+use crate::signature::{rafiki, standard};
+
+/// One request, ready to be posted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Where to; judged again by the transport when it is resolved.
+    pub url: String,
+    /// Everything that the scheme asks for.
+    pub headers: HeaderMap,
+    /// The body, to the byte.
+    pub body: Bytes,
+    /// How long it may take, from name resolution to the last byte of the answer.
+    pub deadline: SignedDuration,
+}
+
+/// No secret of the endpoint signs at this moment, so nothing may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the endpoint has no secret that signs")]
+pub struct Unsigned;
+
+/// `{id, type, data}`, as Rafiki sends.
+#[derive(Serialize)]
+struct RafikiBody<'a> {
+    id: &'a EventId,
+    r#type: &'a EventType,
+    data: &'a Json,
+}
+
+/// `{type, timestamp, data}`, as Standard Webhooks has it; the timestamp is the event's.
+#[derive(Serialize)]
+struct StandardBody<'a> {
+    r#type: &'a EventType,
+    timestamp: Timestamp,
+    data: &'a Json,
+}
+
+/// The request that carries `event` to `endpoint`, signed at `now` with every secret that is live then.
+///
+/// # Errors
+/// [`Unsigned`] if there is none.
+pub fn build(event: &Event, endpoint: &Endpoint, now: Timestamp) -> Result<Request, Unsigned> {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/plain, */*"));
+    // Compressed answers are never asked for and never unpacked.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("payrelay/", env!("CARGO_PKG_VERSION"))));
+    let body = match endpoint.scheme {
+        Scheme::Rafiki => {
+            let body = json(&RafikiBody { id: &event.id, r#type: &event.event_type, data: &event.data });
+            // Oldest first: see `rafiki::sign`.
+            let secrets: Vec<&Secret> = endpoint.live_secrets(now).rev().collect();
+            let signature = rafiki::sign(&secrets, now, &body).ok_or(Unsigned)?;
+            insert(&mut headers, rafiki::HEADER, &signature);
+            body
+        }
+        Scheme::StandardWebhooks => {
+            let body = json(&StandardBody {
+                r#type: &event.event_type,
+                timestamp: event.at,
+                data: &event.data,
+            });
+            let keys: Vec<_> =
+                endpoint.live_secrets(now).filter_map(|secret| standard::SigningKey::parse(secret).ok()).collect();
+            if keys.is_empty() {
+                return Err(Unsigned);
+            }
+            insert(&mut headers, standard::ID_HEADER, event.id.as_str());
+            insert(&mut headers, standard::TIMESTAMP_HEADER, &now.as_second().to_string());
+            insert(&mut headers, standard::SIGNATURE_HEADER, &standard::sign(&keys, event.id.as_str(), now, &body));
+            body
+        }
+    };
+    Ok(Request { url: endpoint.url.clone(), headers, body: body.into(), deadline: endpoint.deadline })
+}
+
+fn json<T: Serialize>(body: &T) -> Vec<u8> {
+    serde_json::to_vec(body).expect("ids, types, times and JSON texts always have a JSON form")
+}
+
+fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    let value = HeaderValue::from_str(value).expect("ids, numbers and signatures are printable ASCII");
+    headers.insert(HeaderName::from_static(name), value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::{EndpointState, LiveSecret, Policy};
+    use crate::event::{Role, Source};
+    use crate::ids::{EndpointId, TenantId};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time in range")
+    }
+
+    fn event() -> Event {
+        Event {
+            id: EventId::parse("evt_1").expect("a valid id"),
+            event_type: EventType::parse("recovery.recovered").expect("a valid type"),
+            data: Json::parse(r#"{ "amount": 25.00 }"#.into()).expect("valid JSON"),
+            at: at(1_767_225_600),
+            source: Source::new("stripe"),
+            resource: None,
+        }
+    }
+
+    fn endpoint(scheme: Scheme, secrets: &[(&str, Option<Timestamp>)]) -> Endpoint {
+        Endpoint {
+            tenant: TenantId::parse("acme").expect("a valid id"),
+            id: EndpointId::parse("shop").expect("a valid id"),
+            url: "https://shop.example/hook".into(),
+            role: Role::Merchant,
+            scheme,
+            secrets: secrets
+                .iter()
+                .map(|(secret, until)| LiveSecret { secret: Secret::new(*secret), until: *until })
+                .collect(),
+            filter: None,
+            policy: Policy::default_for(scheme),
+            deadline: scheme.deadline(),
+            useful_for: None,
+            state: EndpointState::Enabled,
+        }
+    }
+
+    fn header<'a>(request: &'a Request, name: &str) -> &'a str {
+        request.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    const NEW: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    const OLD: &str = "whsec_ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
+
+    #[test]
+    fn bodies_carry_the_payload_to_the_byte() {
+        let now = at(1_767_225_700);
+        let rafiki = build(&event(), &endpoint(Scheme::Rafiki, &[("s", None)]), now).expect("it signs");
+        assert_eq!(rafiki.body, r#"{"id":"evt_1","type":"recovery.recovered","data":{ "amount": 25.00 }}"#);
+        let standard = build(&event(), &endpoint(Scheme::StandardWebhooks, &[(NEW, None)]), now).expect("it signs");
+        assert_eq!(
+            standard.body,
+            r#"{"type":"recovery.recovered","timestamp":"2026-01-01T00:00:00Z","data":{ "amount": 25.00 }}"#
+        );
+        assert_eq!(header(&standard, "webhook-id"), "evt_1");
+        assert_eq!(header(&standard, "webhook-timestamp"), "1767225700");
+    }
+
+    #[test]
+    fn a_replaced_secret_signs_beside_the_new_one_until_its_time_is_over() {
+        let endpoint = endpoint(Scheme::StandardWebhooks, &[(NEW, None), (OLD, Some(at(1000)))]);
+        let signatures = |now| {
+            let request = build(&event(), &endpoint, at(now)).expect("it signs");
+            header(&request, "webhook-signature").split(' ').count()
+        };
+        assert_eq!(signatures(999), 2);
+        assert_eq!(signatures(1000), 1);
+    }
+
+    #[test]
+    fn each_try_is_signed_afresh() {
+        let endpoint = endpoint(Scheme::Rafiki, &[("s", None)]);
+        let first = build(&event(), &endpoint, at(1000)).expect("it signs");
+        let second = build(&event(), &endpoint, at(1010)).expect("it signs");
+        assert!(header(&first, "rafiki-signature").starts_with("t=1000000, v1="));
+        assert_ne!(header(&first, "rafiki-signature"), header(&second, "rafiki-signature"));
+        assert_eq!(first.body, second.body);
+    }
+
+    #[test]
+    fn nothing_is_sent_without_a_live_secret() {
+        for scheme in Scheme::ALL {
+            for secrets in [&[][..], &[("", None)], &[(NEW, Some(at(0)))]] {
+                assert_eq!(build(&event(), &endpoint(scheme, secrets), at(1)).err(), Some(Unsigned), "{secrets:?}");
+            }
+        }
+    }
+}

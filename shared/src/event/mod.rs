@@ -1,0 +1,304 @@
+//! Events: what happened, recorded once under an id that every receiver deduplicates by.
+//!
+//! An event is immutable: `{id, type, data}` and when it happened. `data` is kept as the exact text it came with.
+//! The catalogue ([`Kind`]) names the types we know; a type we don't know is carried all the same.
+
+mod recipients;
+pub mod recovery;
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+pub use recipients::{Chosen, NoReceiver, Recipients, SetAside};
+
+use crate::ids::EventId;
+
+/// A dotted event type in the past tense, such as `recovery.payment_failed`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct EventType(String);
+
+/// A type that is not of the form events have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("an event type must be 1 to 128 characters of A-Z, a-z, 0-9, `_` and `.`")]
+pub struct EventTypeError;
+
+impl EventType {
+    /// Takes a type of the form Standard Webhooks asks for (`[a-zA-Z0-9_.]`).
+    ///
+    /// # Errors
+    /// [`EventTypeError`] for any other text.
+    pub fn parse(value: impl Into<String>) -> Result<Self, EventTypeError> {
+        let value = value.into();
+        let fits = (1..=128).contains(&value.len())
+            && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.');
+        if fits { Ok(Self(value)) } else { Err(EventTypeError) }
+    }
+
+    /// The type as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for EventType {
+    type Error = EventTypeError;
+    fn try_from(value: String) -> Result<Self, EventTypeError> {
+        Self::parse(value)
+    }
+}
+
+impl From<EventType> for String {
+    fn from(value: EventType) -> Self {
+        value.0
+    }
+}
+
+impl fmt::Display for EventType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// JSON kept as the exact text it was received or made with.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Json(Box<RawValue>);
+
+impl Json {
+    /// Takes a JSON text as it is.
+    ///
+    /// # Errors
+    /// The parser's, if the text is no JSON.
+    pub fn parse(text: String) -> Result<Self, serde_json::Error> {
+        RawValue::from_string(text).map(Self)
+    }
+
+    /// Writes `value` as JSON.
+    ///
+    /// # Errors
+    /// The serialiser's, if `value` has no JSON form.
+    pub fn of<T: Serialize>(value: &T) -> Result<Self, serde_json::Error> {
+        serde_json::value::to_raw_value(value).map(Self)
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.get()
+    }
+}
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Json {}
+
+impl fmt::Debug for Json {
+    /// Payloads are not logged, so only the size shows.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Json({} bytes)", self.as_str().len())
+    }
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its id; the same in every delivery.
+    pub id: EventId,
+    /// What happened.
+    #[serde(rename = "type")]
+    pub event_type: EventType,
+    /// The payload, as the exact text it came with.
+    pub data: Json,
+    /// When it happened (not when it was sent).
+    pub at: Timestamp,
+    /// Who told us: `stripe`, `rafiki`, ...
+    pub source: Source,
+    /// What it is about (an invoice, a payment), to find it by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+}
+
+/// Where an event came from: a billing platform, a payment backend, an anchor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Source(String);
+
+impl Source {
+    /// A source by its name.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a receiver is to the tenant; events go to roles, endpoints have one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// An account servicing entity.
+    Ase,
+    /// A point-of-sale service.
+    Pos,
+    /// A card service.
+    Card,
+    /// A merchant's backend.
+    Merchant,
+    /// A wallet.
+    Wallet,
+    /// The operator of this service.
+    Operator,
+}
+
+impl Role {
+    /// Every role, in the order in which they are shown.
+    pub const ALL: [Self; 6] = [Self::Ase, Self::Pos, Self::Card, Self::Merchant, Self::Wallet, Self::Operator];
+
+    /// The role with this wire name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == name)
+    }
+
+    /// The wire name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ase => "ase",
+            Self::Pos => "pos",
+            Self::Card => "card",
+            Self::Merchant => "merchant",
+            Self::Wallet => "wallet",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The event types that we know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A charge of an invoice failed.
+    RecoveryPaymentFailed,
+    /// A charge of an invoice succeeded.
+    RecoveryPaymentSucceeded,
+    /// A charge of an invoice became known and is not settled yet.
+    RecoveryPaymentPending,
+    /// An invoice that had failed was collected.
+    RecoveryRecovered,
+    /// An invoice will not be collected any more.
+    RecoveryCancelled,
+}
+
+impl Kind {
+    /// Every known kind, in the order of the catalogue.
+    pub const ALL: [Self; 5] = [
+        Self::RecoveryPaymentFailed,
+        Self::RecoveryPaymentSucceeded,
+        Self::RecoveryPaymentPending,
+        Self::RecoveryRecovered,
+        Self::RecoveryCancelled,
+    ];
+
+    /// The wire name.
+    #[must_use]
+    pub fn wire_name(self) -> &'static str {
+        match self {
+            Self::RecoveryPaymentFailed => "recovery.payment_failed",
+            Self::RecoveryPaymentSucceeded => "recovery.payment_succeeded",
+            Self::RecoveryPaymentPending => "recovery.payment_pending",
+            Self::RecoveryRecovered => "recovery.recovered",
+            Self::RecoveryCancelled => "recovery.cancelled",
+        }
+    }
+
+    /// The type that carries this kind.
+    #[must_use]
+    pub fn event_type(self) -> EventType {
+        EventType(self.wire_name().to_owned())
+    }
+
+    /// The kind of a type, if we know it.
+    #[must_use]
+    pub fn of(event_type: &EventType) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.wire_name() == event_type.as_str())
+    }
+}
+
+/// The roles that hear of an event when its sender names none.
+#[must_use]
+pub fn default_roles(event_type: &EventType) -> BTreeSet<Role> {
+    match Kind::of(event_type) {
+        Some(
+            Kind::RecoveryPaymentFailed
+            | Kind::RecoveryPaymentSucceeded
+            | Kind::RecoveryPaymentPending
+            | Kind::RecoveryRecovered
+            | Kind::RecoveryCancelled,
+        ) => BTreeSet::from([Role::Merchant]),
+        None => BTreeSet::from([Role::Ase]),
+    }
+}
+
+/// How long after it happened a retry of an event is still of use, for types that somebody waits for.
+///
+/// Sources: `WALLET_ADDRESS_LOOKUP_TIMEOUT_MS` (1500) and `QUOTE_LIFESPAN` (5 min) of interledger/rafiki.
+#[must_use]
+pub fn useful_for(event_type: &EventType) -> Option<SignedDuration> {
+    match event_type.as_str() {
+        "wallet_address.not_found" => Some(SignedDuration::from_millis(1500)),
+        "outgoing_payment.created" => Some(SignedDuration::from_mins(5)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_comes_back_from_its_wire_name() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::of(&kind.event_type()), Some(kind));
+            assert!(EventType::parse(kind.wire_name()).is_ok(), "{}", kind.wire_name());
+        }
+    }
+
+    #[test]
+    fn every_role_comes_back_from_its_wire_name() {
+        for role in Role::ALL {
+            assert_eq!(Role::parse(role.as_str()), Some(role));
+            assert_eq!(serde_json::to_string(&role).ok(), Some(format!("\"{role}\"")));
+        }
+        assert_eq!(Role::parse("Merchant"), None);
+    }
+
+    #[test]
+    fn a_payload_keeps_its_text_to_the_byte() {
+        let text = r#"{ "b":1.50, "a":[ ] }"#;
+        let json = Json::parse(text.into()).expect("valid JSON");
+        let carried = serde_json::to_string(&json).expect("it has a JSON form");
+        assert_eq!(carried, text);
+        assert_eq!(format!("{json:?}"), "Json(21 bytes)");
+    }
+}

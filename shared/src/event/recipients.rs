@@ -1,0 +1,97 @@
+//! Who an event goes to: chosen once per role when it is recorded, and kept with it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Role;
+use crate::ids::EndpointId;
+
+/// What became of the choice for one role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Chosen {
+    /// It goes to these endpoints.
+    Endpoints(Vec<EndpointId>),
+    /// It goes to nobody.
+    Nobody(NoReceiver),
+}
+
+/// Why an event goes to nobody of a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoReceiver {
+    /// The tenant has no endpoint of the role.
+    NoEndpoint,
+    /// Every endpoint of the role that is switched on filters the type out.
+    Filtered,
+    /// Every endpoint of the role is switched off.
+    EndpointDisabled,
+}
+
+impl NoReceiver {
+    /// The wire name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoEndpoint => "no_endpoint",
+            Self::Filtered => "filtered",
+            Self::EndpointDisabled => "endpoint_disabled",
+        }
+    }
+}
+
+/// Why an event was recorded without being for anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SetAside {
+    /// A genuine notification of a type that we don't handle.
+    NotHandled,
+}
+
+impl SetAside {
+    /// The wire name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotHandled => "not_handled",
+        }
+    }
+}
+
+/// Who an event goes to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Recipients {
+    /// What was chosen, role by role.
+    Chosen(BTreeMap<Role, Chosen>),
+    /// Nobody was to be chosen.
+    SetAside(SetAside),
+}
+
+impl Recipients {
+    /// The endpoints it goes to.
+    pub fn endpoints(&self) -> impl Iterator<Item = &EndpointId> {
+        let chosen = match self {
+            Self::Chosen(roles) => Some(roles.values()),
+            Self::SetAside(_) => None,
+        };
+        chosen.into_iter().flatten().flat_map(|chosen| match chosen {
+            Chosen::Endpoints(endpoints) => endpoints.iter(),
+            Chosen::Nobody(_) => [].iter(),
+        })
+    }
+
+    /// Why it goes to nobody, if so.
+    #[must_use]
+    pub fn skipped(&self) -> Option<&'static str> {
+        match self {
+            Self::SetAside(reason) => Some(reason.as_str()),
+            Self::Chosen(_) if self.endpoints().next().is_some() => None,
+            Self::Chosen(roles) => roles.values().find_map(|chosen| match chosen {
+                Chosen::Nobody(reason) => Some(reason.as_str()),
+                Chosen::Endpoints(_) => None,
+            }),
+        }
+    }
+}

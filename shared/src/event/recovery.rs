@@ -1,0 +1,69 @@
+//! The payloads (`data`) of the `recovery.*` events, as merchants receive them. Version 1.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::ids::{ChargeKey, ConnectorAccountId, InvoiceId, ProfileId};
+use crate::money::Money;
+
+/// Which invoice an event is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Invoice {
+    /// The business profile the billing account belongs to.
+    pub profile_id: ProfileId,
+    /// The billing account that told us.
+    pub connector_account_id: ConnectorAccountId,
+    /// The platform's invoice id.
+    pub invoice_id: InvoiceId,
+}
+
+/// `recovery.payment_failed`, `recovery.payment_succeeded`, `recovery.payment_pending`: one charge of an invoice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Payment {
+    /// The invoice that was charged.
+    #[serde(flatten)]
+    pub invoice: Invoice,
+    /// What tells this charge from the invoice's others.
+    pub charge: ChargeKey,
+    /// The payment service provider's transaction, where the platform names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transaction_id: Option<String>,
+    /// What was charged, in ISO 4217 minor units.
+    #[serde(flatten)]
+    pub money: Money,
+    /// Who made the charge: `internal` (we) or `external` (the billing platform or somebody else).
+    pub triggered_by: &'static str,
+    /// The decline's code, where the charge failed and the platform told why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
+    /// The decline's text for humans.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_message: Option<String>,
+    /// When the platform says that the charge reached this status.
+    pub occurred_at: Timestamp,
+}
+
+/// `recovery.recovered`: an invoice that had failed was collected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Recovered {
+    /// The invoice.
+    #[serde(flatten)]
+    pub invoice: Invoice,
+    /// What was collected, in ISO 4217 minor units.
+    #[serde(flatten)]
+    pub money: Money,
+    /// The charge that collected it; absent where it was paid without one (out of band).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub charge: Option<ChargeKey>,
+}
+
+/// `recovery.cancelled`: an invoice will not be collected any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cancelled {
+    /// The invoice.
+    #[serde(flatten)]
+    pub invoice: Invoice,
+    /// What stays uncollected, in ISO 4217 minor units.
+    #[serde(flatten)]
+    pub money: Money,
+}

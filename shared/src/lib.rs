@@ -1,0 +1,42 @@
+//! What the functions of Payrelay share: the words, the decisions, and the ports to the world.
+//!
+//! # The flow
+//! ```text
+//! billing platform -> ingest -> q:recover -> recover -> q:fanout -> fanout -> q:deliver -> deliver -> merchant
+//!                                                  sweep: parked deliveries -> q:deliver, dead letters -> table
+//! operator         -> console: tenants, keys, endpoints, billing accounts; events, deliveries, replay
+//! ```
+//! A *signal* is what a billing platform told us, in our words. It becomes *events*: recorded, immutable. An event
+//! on its way to one *endpoint*, in one *round*, is a *delivery*, and each request made for it a *try*. An *intent*
+//! is one invoice to collect, an *attempt* one charge of it.
+//!
+//! # The layers
+//! Arrows point down, or along the domain line; nothing else is imported.
+//! ```text
+//! adapters  store::dynamo  queue::{sqs, memory}  transport::{https, scripted}
+//! ports     store  queue  transport
+//! domain    platform -> recovery -> event    platform -> signature    delivery -> event, signature
+//! words     ids  money  time  entropy  secret  problem
+//! edge      config  telemetry
+//! ```
+//! Without default features the crate has no AWS SDK and no HTTP client: words, domain, ports and the in-process
+//! queue stand alone.
+
+#[cfg(feature = "aws")]
+pub mod aws;
+pub mod config;
+pub mod delivery;
+pub mod entropy;
+pub mod event;
+pub mod ids;
+pub mod money;
+pub mod platform;
+pub mod problem;
+pub mod queue;
+pub mod recovery;
+pub mod secret;
+pub mod signature;
+pub mod store;
+pub mod telemetry;
+pub mod time;
+pub mod transport;

@@ -1,0 +1,37 @@
+//! A tenant's account at a billing platform: which platform it is, and how to know that it speaks.
+
+use serde::{Deserialize, Serialize};
+
+use super::Platform;
+use crate::ids::{ConnectorAccountId, ProfileId, TenantId};
+use crate::secret::Secret;
+
+/// A billing account, with its secrets open for use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BillingAccount {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The business profile; together with the account id it is claimed by one tenant only.
+    pub profile_id: ProfileId,
+    /// The billing account.
+    pub connector_account_id: ConnectorAccountId,
+    /// The platform.
+    pub platform: Platform,
+    /// The live webhook secrets; any of them verifies.
+    pub webhook_secrets: Vec<Secret>,
+    /// The key for the platform's API, where one was given.
+    pub api_key: Option<Secret>,
+    /// What is not secret about the account.
+    pub settings: Settings,
+}
+
+/// The settings of a billing account.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Where the platform's API is, if not at its usual place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_base_url: Option<String>,
+    /// How many tries the platform has before ours begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_threshold: Option<u32>,
+}

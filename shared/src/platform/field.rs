@@ -1,0 +1,68 @@
+//! Errors that name the field of a body that is wrong.
+
+use serde::de::DeserializeOwned;
+
+use crate::ids::IdError;
+use crate::money::MoneyError;
+
+/// What is wrong with a field. Its text never holds the field's value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// The body is no JSON at all.
+    #[error("is not JSON")]
+    NotJson,
+    /// The field is missing, or of another kind than the platform documents.
+    #[error("is missing or of the wrong kind")]
+    Shape,
+    /// The field is an id that we can't keep.
+    #[error(transparent)]
+    Id(#[from] IdError),
+    /// The field is an amount or a currency that can't be had in minor units.
+    #[error(transparent)]
+    Money(#[from] MoneyError),
+    /// The field is a time out of range.
+    #[error("is not a unix time in seconds")]
+    Time,
+}
+
+/// A field of a body, by its path, and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{field}` {problem}")]
+pub struct FieldError {
+    /// The path from the root of the body (`data.object.currency`), or `body` for all of it.
+    pub field: String,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+/// Turns a problem into the error of the field it was found in.
+pub(super) fn at<P: Into<Problem>>(field: &'static str) -> impl FnOnce(P) -> FieldError {
+    move |problem| FieldError { field: field.to_owned(), problem: problem.into() }
+}
+
+/// Reads a body into the form a platform documents, naming the path of what does not fit.
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, FieldError> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let inner = error.inner();
+        let not_json = inner.is_syntax() || inner.is_eof();
+        let (field, problem) =
+            if not_json { ("body".to_owned(), Problem::NotJson) } else { (path(&error), Problem::Shape) };
+        FieldError { field, problem }
+    })?;
+    json.end().map_err(|_| FieldError { field: "body".to_owned(), problem: Problem::NotJson })?;
+    Ok(value)
+}
+
+/// The path of a missing field ends at the object that lacks it; the parser's message names the field.
+fn path(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
+    let message = error.inner().to_string();
+    let name = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+    let parent = (error.path().iter().len() > 0).then(|| error.path().to_string());
+    match (parent, name) {
+        (Some(parent), Some(name)) => format!("{parent}.{name}"),
+        (Some(parent), None) => parent,
+        (None, Some(name)) => name.to_owned(),
+        (None, None) => "body".to_owned(),
+    }
+}

@@ -1,0 +1,103 @@
+//! Billing platforms: one file each, one neutral [`Signal`] out.
+//!
+//! An adapter knows its platform's signature, its notification's form and its money. Everything behind it speaks
+//! of signals. To add a platform: a file here with a type that is an [`Adapter`], its line in [`Platform`], its
+//! fixtures; nothing else changes.
+
+pub mod account;
+mod field;
+pub mod stripe;
+
+use http::HeaderMap;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub use account::BillingAccount;
+pub use field::{FieldError, Problem};
+
+use crate::event::{EventType, Source};
+use crate::ids::SignalId;
+use crate::recovery::{IntentKey, Signal};
+use crate::signature::{Verified, VerifyError};
+
+/// What an adapter makes of an authentic notification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Interpretation {
+    /// It tells of an invoice to collect.
+    Signal(Box<Signal>),
+    /// It is genuine and of no interest here.
+    Ignored(Ignored),
+}
+
+/// A genuine notification of a type that we don't handle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ignored {
+    /// The platform's id of the notification.
+    pub id: SignalId,
+    /// The platform.
+    pub source: Source,
+    /// What the platform calls its type.
+    pub platform_type: EventType,
+    /// When the platform says that it happened.
+    pub at: Timestamp,
+}
+
+/// What every billing platform's file provides.
+pub trait Adapter: Send + Sync {
+    /// Checks that the platform sent these bytes, before anything is read from them.
+    ///
+    /// # Errors
+    /// Whatever the scheme finds wrong.
+    fn verify(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        account: &BillingAccount,
+        now: Timestamp,
+    ) -> Result<Verified, VerifyError>;
+
+    /// Reads an authentic body: which is why it asks for the proof.
+    ///
+    /// # Errors
+    /// [`FieldError`] names the field that is missing or wrong.
+    fn interpret(
+        &self,
+        body: &[u8],
+        account: &BillingAccount,
+        proof: &Verified,
+    ) -> Result<Interpretation, FieldError>;
+}
+
+/// The billing platforms that we know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Platform {
+    /// Stripe Billing.
+    Stripe,
+}
+
+impl Platform {
+    /// The platform's adapter.
+    #[must_use]
+    pub fn adapter(self) -> &'static dyn Adapter {
+        match self {
+            Self::Stripe => &stripe::Stripe,
+        }
+    }
+
+    /// The wire name, which is also the source of its events.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stripe => "stripe",
+        }
+    }
+}
+
+fn intent_key(account: &BillingAccount, invoice: crate::ids::InvoiceId) -> IntentKey {
+    IntentKey {
+        profile_id: account.profile_id.clone(),
+        connector_account_id: account.connector_account_id.clone(),
+        invoice_id: invoice,
+    }
+}

@@ -1,0 +1,166 @@
+//! A handler of one message, lifted to a batch: concurrent, one panic apart from the others, partial failures.
+//!
+//! Every message ends in one of three ways. *Done*: it is let go. *Retry*: its visibility is set to the wait, as
+//! the last act, and it is reported as failed. *Quarantined*: it can't be decoded, panicked three times, or came
+//! 20 times more often than its tries explain; it is written to the table and let go. An endpoint's refusal never
+//! ends there.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use futures::future::join_all;
+use jiff::SignedDuration;
+use tracing::{error, warn};
+
+use super::{Defer, Queue, Receipt, Received, Task};
+use crate::store::{Cause, Quarantine, Quarantined};
+use crate::time::Clock;
+
+/// What becomes of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Disposition {
+    /// Its work is done.
+    Done,
+    /// It is to come again.
+    Retry {
+        /// After so long; at least a second.
+        after: SignedDuration,
+        /// How many times it came for a good reason: what the store has counted.
+        tries: u32,
+    },
+}
+
+/// Handles one message.
+#[async_trait]
+pub trait Handle: Send + Sync {
+    /// The queue whose messages it reads.
+    fn queue(&self) -> Queue;
+
+    /// Does the work of one message, all effects first.
+    async fn handle(&self, task: Task, received: &Received) -> Disposition;
+}
+
+/// So many panics over one message make it an accident of ours.
+const PANICS: u32 = 3;
+/// So many receipts beyond what its tries explain, too.
+const UNEXPLAINED: u32 = 20;
+/// How long a message rests after a panic, or when it could not be quarantined.
+const AFTER_ACCIDENT: SignedDuration = SignedDuration::from_secs(30);
+/// SQS: a message may stay hidden for so long in all.
+const HIDDEN_MOST: SignedDuration = SignedDuration::from_hours(11);
+
+/// Runs a handler over batches.
+pub struct Batch {
+    handler: Arc<dyn Handle>,
+    defer: Arc<dyn Defer>,
+    quarantine: Arc<dyn Quarantine>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Batch {
+    /// Lifts `handler`.
+    #[must_use]
+    pub fn new(
+        handler: Arc<dyn Handle>,
+        defer: Arc<dyn Defer>,
+        quarantine: Arc<dyn Quarantine>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { handler, defer, quarantine, clock }
+    }
+
+    /// The queue whose messages it reads.
+    #[must_use]
+    pub fn queue(&self) -> Queue {
+        self.handler.queue()
+    }
+
+    /// Handles a batch; answers the ids of the messages that are to come again.
+    pub async fn run(&self, messages: Vec<Received>) -> Vec<String> {
+        let dispositions = join_all(messages.iter().map(|message| self.one(message))).await;
+        let again: Vec<(&Received, SignedDuration)> = messages
+            .iter()
+            .zip(dispositions)
+            .filter_map(|(message, disposition)| match disposition {
+                Disposition::Done => None,
+                Disposition::Retry { after, .. } => {
+                    Some((message, after.clamp(SignedDuration::from_secs(1), HIDDEN_MOST)))
+                }
+            })
+            .collect();
+        let leases: Vec<(Receipt, SignedDuration)> =
+            again.iter().map(|(message, after)| (message.receipt.clone(), *after)).collect();
+        if !leases.is_empty()
+            && let Err(problem) = self.defer.defer(self.queue(), leases).await
+        {
+            // The messages are still ours; they come again after the queue's own visibility timeout.
+            warn!(queue = self.queue().as_str(), error = %problem, "could not set the wait of messages");
+        }
+        again.into_iter().map(|(message, _)| message.id.clone()).collect()
+    }
+
+    async fn one(&self, message: &Received) -> Disposition {
+        let task = match Task::decode(&message.body) {
+            Ok(task) if task.queue() == self.queue() => task,
+            Ok(task) => {
+                error!(message.id, task = task.queue().as_str(), "a task on the wrong queue");
+                return self.quarantine(message, Cause::Undecodable, None).await;
+            }
+            Err(problem) => {
+                error!(message.id, error = %problem, "a message that is no task");
+                return self.quarantine(message, Cause::Undecodable, None).await;
+            }
+        };
+        let tenant = task.tenant().clone();
+        let disposition = match AssertUnwindSafe(self.handler.handle(task, message)).catch_unwind().await {
+            Ok(disposition) => disposition,
+            Err(_) => return self.panicked(message, tenant).await,
+        };
+        match disposition {
+            Disposition::Retry { tries, .. } if message.count > tries.saturating_add(UNEXPLAINED) => {
+                self.quarantine(message, Cause::Stuck, Some(tenant)).await
+            }
+            Disposition::Retry { .. } | Disposition::Done => disposition,
+        }
+    }
+
+    async fn panicked(&self, message: &Received, tenant: crate::ids::TenantId) -> Disposition {
+        error!(message.id, tenant = tenant.as_str(), "the handler panicked");
+        match self.quarantine.count_panic(self.queue(), &message.id, self.clock.now()).await {
+            Ok(panics) if panics >= PANICS => self.quarantine(message, Cause::Panicked, Some(tenant)).await,
+            Ok(_) => Disposition::Retry { after: AFTER_ACCIDENT, tries: 0 },
+            Err(problem) => {
+                warn!(message.id, error = %problem, "could not count a panic");
+                Disposition::Retry { after: AFTER_ACCIDENT, tries: 0 }
+            }
+        }
+    }
+
+    async fn quarantine(
+        &self,
+        message: &Received,
+        cause: Cause,
+        tenant: Option<crate::ids::TenantId>,
+    ) -> Disposition {
+        let entry = Quarantined::new(self.queue(), message, cause, tenant, self.clock.now());
+        match self.quarantine.quarantine(&entry).await {
+            Ok(()) => {
+                error!(message.id, quarantine.id = entry.id.as_str(), cause = cause.as_str(), "quarantined");
+                Disposition::Done
+            }
+            Err(problem) => {
+                warn!(message.id, error = %problem, "could not quarantine a message");
+                Disposition::Retry { after: AFTER_ACCIDENT, tries: message.count }
+            }
+        }
+    }
+}
+
+/// How long to rest after `count` receipts when something we depend on fails: 2, 4, 8 s and so on, 15 minutes at most.
+#[must_use]
+pub fn rest(count: u32) -> SignedDuration {
+    SignedDuration::from_secs(2_i64.saturating_pow(count.clamp(1, 10)).min(900))
+}

@@ -1,0 +1,283 @@
+//! Queues in this process, on an injected clock, that obey what SQS documents of visibility, delay, receive
+//! counts, groups, deduplication and dead letters. A port adapter, not a server: no HTTP, no MD5.
+//!
+//! `receive` never waits: whoever drives the clock knows when the next message shows ([`MemoryQueues::next_visible`]).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Defer, Enqueue, Lease, MESSAGE_MOST, Message, Queue, QueueError, Receipt, Received};
+use crate::time::{Clock, later};
+
+/// SQS: so many messages of a queue may be in flight.
+const IN_FLIGHT_MOST: usize = 120_000;
+/// SQS: messages with one deduplication id within this time are one.
+const DEDUPLICATED_FOR: SignedDuration = SignedDuration::from_mins(5);
+/// SQS: a batch has at most so many entries.
+const BATCH_MOST: usize = 10;
+
+/// How a queue behaves.
+#[derive(Debug, Clone, Copy)]
+pub struct Spec {
+    /// How long a received message stays hidden.
+    pub visibility: SignedDuration,
+    /// After so many receipts a message goes to the dead letters.
+    pub max_receive: u32,
+    /// Whether it keeps the order within a group and drops duplicates.
+    pub fifo: bool,
+}
+
+impl Default for Spec {
+    /// As the template has the work queues.
+    fn default() -> Self {
+        Self { visibility: SignedDuration::from_secs(180), max_receive: 1000, fifo: false }
+    }
+}
+
+#[derive(Debug)]
+struct Stored {
+    id: String,
+    message: Message,
+    sent: Timestamp,
+    count: u32,
+    visible_at: Timestamp,
+    in_flight: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next: u64,
+    stored: BTreeMap<u64, Stored>,
+    by_time: BTreeSet<(Timestamp, u64)>,
+    in_flight: usize,
+    deduplicated: HashMap<String, Timestamp>,
+}
+
+/// One queue, and where its dead letters go.
+#[derive(Debug)]
+struct Line {
+    name: String,
+    spec: Spec,
+    dead: Option<Arc<Line>>,
+    state: Mutex<State>,
+}
+
+impl Line {
+    fn new(name: String, spec: Spec, dead: Option<Arc<Line>>) -> Arc<Self> {
+        Arc::new(Self { name, spec, dead, state: Mutex::default() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, message: Message, now: Timestamp) {
+        let mut state = self.lock();
+        if self.spec.fifo {
+            state.deduplicated.retain(|_, at| now.duration_since(*at) < DEDUPLICATED_FOR);
+            if let Some(id) = &message.deduplication
+                && state.deduplicated.insert(id.clone(), now).is_some()
+            {
+                return;
+            }
+        }
+        let id = format!("{}-{}", self.name, state.next);
+        let visible_at = later(now, message.delay);
+        state.store(Stored { id, message, sent: now, count: 0, visible_at, in_flight: false });
+    }
+
+    fn receive(&self, most: usize, now: Timestamp) -> Vec<Received> {
+        let mut state = self.lock();
+        let mut taken = Vec::new();
+        while taken.len() < most.min(BATCH_MOST) && state.in_flight < IN_FLIGHT_MOST {
+            let Some(key) = state.next_ready(self.spec.fifo, &taken, now) else { break };
+            let Some(mut stored) = state.take(key) else { break };
+            if stored.count >= self.spec.max_receive
+                && let Some(dead) = &self.dead
+            {
+                let mut dead = dead.lock();
+                stored.visible_at = now;
+                dead.store(stored);
+                continue;
+            }
+            stored.count += 1;
+            stored.in_flight = true;
+            stored.visible_at = later(now, self.spec.visibility);
+            taken.push((
+                stored.message.group.clone(),
+                Received {
+                    id: stored.id.clone(),
+                    receipt: Receipt(format!("{key}:{}", stored.count)),
+                    body: stored.message.body.clone(),
+                    count: stored.count,
+                    sent: stored.sent,
+                },
+            ));
+            state.put_back(key, stored);
+        }
+        taken.into_iter().map(|(_, received)| received).collect()
+    }
+
+    fn with_leased(&self, receipt: &Receipt, then: impl FnOnce(&mut State, u64, Stored)) -> bool {
+        let Some((key, count)) = receipt.0.split_once(':') else { return false };
+        let (Ok(key), Ok(count)) = (key.parse(), count.parse::<u32>()) else { return false };
+        let mut state = self.lock();
+        let current = state.stored.get(&key).is_some_and(|stored| stored.count == count);
+        match current.then(|| state.take(key)).flatten() {
+            Some(stored) => {
+                then(&mut state, key, stored);
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+impl State {
+    fn store(&mut self, stored: Stored) {
+        let key = self.next;
+        self.next += 1;
+        self.put_back(key, stored);
+    }
+
+    fn put_back(&mut self, key: u64, stored: Stored) {
+        self.by_time.insert((stored.visible_at, key));
+        self.in_flight += usize::from(stored.in_flight);
+        self.stored.insert(key, stored);
+    }
+
+    fn take(&mut self, key: u64) -> Option<Stored> {
+        let stored = self.stored.remove(&key)?;
+        self.by_time.remove(&(stored.visible_at, key));
+        self.in_flight -= usize::from(stored.in_flight);
+        Some(stored)
+    }
+
+    fn next_ready(&self, fifo: bool, taken: &[(Option<String>, Received)], now: Timestamp) -> Option<u64> {
+        if !fifo {
+            return self.by_time.first().filter(|(at, _)| *at <= now).map(|(_, key)| *key);
+        }
+        // A group waits for its messages in flight, unless they are in this very batch.
+        let ours: HashSet<&str> = taken.iter().map(|(_, received)| received.id.as_str()).collect();
+        let mut waiting = HashSet::new();
+        self.stored.iter().find_map(|(key, stored)| {
+            if ours.contains(stored.id.as_str()) {
+                return None;
+            }
+            let group = stored.message.group.as_deref();
+            if stored.visible_at > now {
+                waiting.insert(group);
+            }
+            (!waiting.contains(&group)).then_some(*key)
+        })
+    }
+}
+
+/// Queues in this process.
+#[derive(Clone)]
+pub struct MemoryQueues {
+    clock: Arc<dyn Clock>,
+    lines: Arc<BTreeMap<Queue, Arc<Line>>>,
+}
+
+impl MemoryQueues {
+    /// Every queue as the template has it, with its dead letters.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self::with(clock, &Queue::ALL.map(|queue| (queue, Spec::default())))
+    }
+
+    /// The queues of `specs`, each with its dead letters.
+    #[must_use]
+    pub fn with(clock: Arc<dyn Clock>, specs: &[(Queue, Spec)]) -> Self {
+        let line = |(queue, spec): &(Queue, Spec)| {
+            let dead = Line::new(format!("{}-dead", queue.as_str()), *spec, None);
+            (*queue, Line::new(queue.as_str().to_owned(), *spec, Some(dead)))
+        };
+        Self { clock, lines: Arc::new(specs.iter().map(line).collect()) }
+    }
+
+    /// The dead letters of every queue, as queues.
+    #[must_use]
+    pub fn dead_letters(&self) -> Self {
+        let dead = |(queue, line): (&Queue, &Arc<Line>)| Some((*queue, line.dead.clone()?));
+        Self { clock: self.clock.clone(), lines: Arc::new(self.lines.iter().filter_map(dead).collect()) }
+    }
+
+    /// When the next message shows, if any is stored; a time that has passed means now.
+    #[must_use]
+    pub fn next_visible(&self, queue: Queue) -> Option<Timestamp> {
+        self.lines.get(&queue)?.lock().by_time.first().map(|(at, _)| *at)
+    }
+
+    /// How many messages a queue holds, hidden ones included.
+    #[must_use]
+    pub fn len(&self, queue: Queue) -> usize {
+        self.lines.get(&queue).map_or(0, |line| line.lock().stored.len())
+    }
+
+    /// Whether no queue holds a message.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lines.values().all(|line| line.lock().stored.is_empty())
+    }
+
+    fn line(&self, queue: Queue) -> Result<&Line, QueueError> {
+        let missing = || QueueError::Unavailable(format!("there is no queue `{}`", queue.as_str()).into());
+        self.lines.get(&queue).map(AsRef::as_ref).ok_or_else(missing)
+    }
+}
+
+fn partly(sent: usize, done: usize) -> Result<(), QueueError> {
+    if done == sent { Ok(()) } else { Err(QueueError::Partly { sent, refused: sent - done }) }
+}
+
+#[async_trait]
+impl Enqueue for MemoryQueues {
+    async fn send(&self, queue: Queue, messages: Vec<Message>) -> Result<(), QueueError> {
+        let line = self.line(queue)?;
+        if let Some(size) = messages.iter().map(Message::size).find(|size| *size > MESSAGE_MOST) {
+            return Err(QueueError::TooLarge { size });
+        }
+        let now = self.clock.now();
+        for message in messages {
+            line.push(message, now);
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Lease for MemoryQueues {
+    async fn receive(&self, queue: Queue, most: usize, _wait: SignedDuration) -> Result<Vec<Received>, QueueError> {
+        Ok(self.line(queue)?.receive(most, self.clock.now()))
+    }
+
+    async fn delete(&self, queue: Queue, receipts: Vec<Receipt>) -> Result<(), QueueError> {
+        let line = self.line(queue)?;
+        for receipt in &receipts {
+            // An old receipt deletes nothing, and SQS says so to nobody.
+            let _current = line.with_leased(receipt, |_, _, _| ());
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Defer for MemoryQueues {
+    async fn defer(&self, queue: Queue, leases: Vec<(Receipt, SignedDuration)>) -> Result<(), QueueError> {
+        let line = self.line(queue)?;
+        let now = self.clock.now();
+        let deferred = leases.iter().filter(|(receipt, wait)| {
+            line.with_leased(receipt, |state, key, mut stored| {
+                stored.visible_at = later(now, *wait);
+                stored.in_flight = *wait > SignedDuration::ZERO;
+                state.put_back(key, stored);
+            })
+        });
+        partly(leases.len(), deferred.count())
+    }
+}

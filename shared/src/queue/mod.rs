@@ -1,0 +1,155 @@
+//! The port to the queues: sending ([`Enqueue`]), receiving ([`Lease`]) and putting off ([`Defer`]).
+//!
+//! A queue is named for its reader. What travels on it is a [`task::Task`]. There are two adapters: SQS and an
+//! in-process queue on an injected clock; `contract.rs` holds them together.
+
+pub mod batch;
+pub mod memory;
+#[cfg(feature = "aws")]
+pub mod sqs;
+pub mod task;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+
+pub use batch::{Batch, Disposition, Handle};
+pub use task::Task;
+
+/// The queues, each named for its reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Queue {
+    /// Signals of billing platforms.
+    Recover,
+    /// Events to be recorded and given to their endpoints.
+    Fanout,
+    /// Deliveries.
+    Deliver,
+}
+
+impl Queue {
+    /// Every queue, in the order of the flow.
+    pub const ALL: [Self; 3] = [Self::Recover, Self::Fanout, Self::Deliver];
+
+    /// The queue's name, which is its reader's.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Recover => "recover",
+            Self::Fanout => "fanout",
+            Self::Deliver => "deliver",
+        }
+    }
+
+    /// The queue with this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|queue| queue.as_str() == name)
+    }
+}
+
+/// The longest message SQS takes, body and attributes, and all entries of a batch together (1 MiB).
+pub const MESSAGE_MOST: usize = 1024 * 1024;
+
+/// A message to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The body.
+    pub body: String,
+    /// On a standard queue the fair-queue group, on a FIFO queue the group whose order is kept.
+    pub group: Option<String>,
+    /// On a FIFO queue: messages with the same id within 5 minutes are one.
+    pub deduplication: Option<String>,
+    /// How long it stays hidden at first; standard queues only, at most 15 minutes.
+    pub delay: SignedDuration,
+}
+
+impl Message {
+    /// A message with this body and nothing else.
+    #[must_use]
+    pub fn new(body: impl Into<String>) -> Self {
+        Self { body: body.into(), group: None, deduplication: None, delay: SignedDuration::ZERO }
+    }
+
+    /// What counts towards the size limits.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.body.len()
+    }
+}
+
+/// Why messages were not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// The queue could not be reached, or answered with an error. What was sent may have arrived all the same.
+    #[error("the queue is unavailable")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The queue took some entries of a batch and refused others.
+    #[error("the queue refused {refused} of {sent} messages")]
+    Partly {
+        /// How many were sent.
+        sent: usize,
+        /// How many of them were refused.
+        refused: usize,
+    },
+    /// A message is longer than a queue takes; nothing was sent.
+    #[error("a message of {size} bytes is longer than the {MESSAGE_MOST} that a queue takes")]
+    TooLarge {
+        /// Its size in bytes.
+        size: usize,
+    },
+}
+
+/// Sends messages.
+#[async_trait]
+pub trait Enqueue: Send + Sync {
+    /// Sends all `messages`, in as few requests as the limits on a batch allow; they are durable when it returns.
+    ///
+    /// # Errors
+    /// See [`QueueError`]. After an error any of them may or may not have been sent.
+    async fn send(&self, queue: Queue, messages: Vec<Message>) -> Result<(), QueueError>;
+}
+
+/// What identifies a message while it is leased.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Receipt(pub String);
+
+/// A message that was received and is hidden from others for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// The queue's id of the message, the same at every receipt.
+    pub id: String,
+    /// The lease.
+    pub receipt: Receipt,
+    /// The body.
+    pub body: String,
+    /// How often it was received, this time included.
+    pub count: u32,
+    /// When it was sent.
+    pub sent: Timestamp,
+}
+
+/// Receives messages and lets go of them.
+#[async_trait]
+pub trait Lease: Send + Sync {
+    /// Receives up to 10 messages, waiting at most `wait` (20 s) for the first.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`].
+    async fn receive(&self, queue: Queue, most: usize, wait: SignedDuration) -> Result<Vec<Received>, QueueError>;
+
+    /// Lets go of messages for good.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`], or [`QueueError::Partly`]: what is left comes again.
+    async fn delete(&self, queue: Queue, receipts: Vec<Receipt>) -> Result<(), QueueError>;
+}
+
+/// Puts messages off.
+#[async_trait]
+pub trait Defer: Send + Sync {
+    /// Sets how long, from now, each message stays hidden.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`], or [`QueueError::Partly`]: what is left comes again after the queue's own time.
+    async fn defer(&self, queue: Queue, leases: Vec<(Receipt, SignedDuration)>) -> Result<(), QueueError>;
+}

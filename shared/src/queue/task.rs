@@ -1,0 +1,262 @@
+//! What travels on the queues: versioned, self-contained, in text that SQS takes.
+
+use std::collections::BTreeSet;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
+
+use super::{Enqueue, Message, Queue, QueueError};
+use crate::delivery::Guard;
+use crate::event::{Event, Role};
+use crate::ids::{EndpointId, Round, TenantId};
+use crate::platform::Ignored;
+use crate::recovery::Signal;
+
+/// One piece of work for a queue's reader.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// For `recover`: what a billing platform told us.
+    Signal(SignalTask),
+    /// For `recover`: a genuine notification that is of no interest, to be recorded as such.
+    Ignored(IgnoredTask),
+    /// For `fanout`: an event to be recorded and given to its endpoints.
+    Publish(PublishTask),
+    /// For `deliver`: an event to be posted to one endpoint.
+    Deliver(DeliverTask),
+}
+
+/// See [`Task::Signal`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignalTask {
+    /// Whose billing account it came from.
+    pub tenant: TenantId,
+    /// The signal.
+    pub signal: Signal,
+}
+
+/// See [`Task::Ignored`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IgnoredTask {
+    /// Whose billing account it came from.
+    pub tenant: TenantId,
+    /// The notification.
+    pub ignored: Ignored,
+}
+
+/// See [`Task::Publish`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishTask {
+    /// Whose event it is.
+    pub tenant: TenantId,
+    /// The event.
+    pub event: Event,
+    /// The roles its sender names; `None` leaves it to the event's type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles: Option<BTreeSet<Role>>,
+    /// What must hold for its deliveries to be tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<Guard>,
+}
+
+/// See [`Task::Deliver`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliverTask {
+    /// Whose event it is.
+    pub tenant: TenantId,
+    /// The event, whole: the happy path reads nothing.
+    pub event: Event,
+    /// The receiver.
+    pub endpoint: EndpointId,
+    /// The round.
+    pub round: Round,
+    /// How often the delivery had been parked when this message was sent.
+    #[serde(default)]
+    pub hop: u32,
+    /// Whether another message for the same delivery may exist, so that its record must be read first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub check: bool,
+    /// What must hold for it to be tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<Guard>,
+}
+
+/// The wire form: the version first, so that a reader of tomorrow can tell what it got.
+#[derive(Serialize, Deserialize)]
+struct Envelope<T> {
+    v: u8,
+    task: T,
+}
+
+const VERSION: u8 = 1;
+
+/// Why a message's body is no task. The text holds nothing of the body.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The body is not of the form we write.
+    #[error("the message is no task: {class} error at line {line}, column {column}")]
+    Malformed {
+        /// The parser's class of error.
+        class: &'static str,
+        /// Where, from 1.
+        line: usize,
+        /// Where, from 1.
+        column: usize,
+    },
+    /// It was written by a version that we don't know.
+    #[error("the message is a task of version {0}, which is not known here")]
+    Version(u8),
+}
+
+impl Task {
+    /// The queue it goes to.
+    #[must_use]
+    pub fn queue(&self) -> Queue {
+        match self {
+            Self::Signal(_) | Self::Ignored(_) => Queue::Recover,
+            Self::Publish(_) => Queue::Fanout,
+            Self::Deliver(_) => Queue::Deliver,
+        }
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub fn tenant(&self) -> &TenantId {
+        match self {
+            Self::Signal(task) => &task.tenant,
+            Self::Ignored(task) => &task.tenant,
+            Self::Publish(task) => &task.tenant,
+            Self::Deliver(task) => &task.tenant,
+        }
+    }
+
+    /// The fair-queue group: one slow endpoint, or one loud tenant, must not hold up the others.
+    fn group(&self) -> String {
+        let parts = match self {
+            Self::Deliver(task) => format!("{}\u{1f}{}", task.tenant, task.endpoint),
+            Self::Signal(_) | Self::Ignored(_) | Self::Publish(_) => self.tenant().to_string(),
+        };
+        let hash = digest(&SHA256, parts.as_bytes());
+        HEXLOWER.encode(hash.as_ref().get(..16).unwrap_or_default())
+    }
+
+    /// The task as a message.
+    #[must_use]
+    pub fn encode(&self) -> Message {
+        let body = serde_json::to_string(&Envelope { v: VERSION, task: self })
+            .expect("ids, times and JSON texts always have a JSON form");
+        Message { group: Some(self.group()), ..Message::new(sqs_text(body)) }
+    }
+
+    /// Reads a message's body.
+    ///
+    /// # Errors
+    /// See [`DecodeError`].
+    pub fn decode(body: &str) -> Result<Self, DecodeError> {
+        let malformed = |error: serde_json::Error| DecodeError::Malformed {
+            class: match error.classify() {
+                serde_json::error::Category::Data => "data",
+                serde_json::error::Category::Eof => "end-of-text",
+                serde_json::error::Category::Io | serde_json::error::Category::Syntax => "syntax",
+            },
+            line: error.line(),
+            column: error.column(),
+        };
+        let Envelope { v, task: _ } =
+            serde_json::from_str::<Envelope<serde::de::IgnoredAny>>(body).map_err(malformed)?;
+        if v != VERSION {
+            return Err(DecodeError::Version(v));
+        }
+        serde_json::from_str::<Envelope<Self>>(body).map(|envelope| envelope.task).map_err(malformed)
+    }
+}
+
+/// SQS refuses U+FFFE and U+FFFF, which JSON allows; inside a JSON string they can be escaped.
+fn sqs_text(json: String) -> String {
+    if json.contains(['\u{fffe}', '\u{ffff}']) {
+        json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
+    } else {
+        json
+    }
+}
+
+/// Sends `tasks`, each to its queue.
+///
+/// # Errors
+/// See [`QueueError`]; after an error any of them may or may not have been sent, so send all of them again.
+pub async fn send(queues: &dyn Enqueue, tasks: impl IntoIterator<Item = Task>) -> Result<(), QueueError> {
+    let mut by_queue = std::collections::BTreeMap::<Queue, Vec<Message>>::new();
+    for task in tasks {
+        by_queue.entry(task.queue()).or_default().push(task.encode());
+    }
+    for (queue, messages) in by_queue {
+        queues.send(queue, messages).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{EventType, Json, Source};
+    use crate::ids::EventId;
+
+    fn deliver(data: &str) -> Task {
+        Task::Deliver(DeliverTask {
+            tenant: TenantId::parse("acme").expect("a valid id"),
+            event: Event {
+                id: EventId::parse("evt_1").expect("a valid id"),
+                event_type: EventType::parse("recovery.recovered").expect("a valid type"),
+                data: Json::parse(data.into()).expect("valid JSON"),
+                at: jiff::Timestamp::UNIX_EPOCH,
+                source: Source::new("stripe"),
+                resource: None,
+            },
+            endpoint: EndpointId::parse("shop").expect("a valid id"),
+            round: Round::FIRST,
+            hop: 0,
+            check: false,
+            guard: None,
+        })
+    }
+
+    #[test]
+    fn a_task_comes_back_with_its_payload_to_the_byte() {
+        for data in ["{ \"a\": 1.50 }", "\"\u{b}caf\u{e9} \u{1f600}\"".replace('\u{b}', "\\u000b").as_str(), "[]"] {
+            let task = deliver(data);
+            assert_eq!(Task::decode(&task.encode().body), Ok(task), "{data}");
+        }
+    }
+
+    #[test]
+    fn characters_that_sqs_refuses_are_escaped_and_mean_the_same() {
+        let body = deliver("\"\u{fffe}\u{ffff}\"").encode().body;
+        assert!(!body.contains(['\u{fffe}', '\u{ffff}']));
+        match Task::decode(&body) {
+            Ok(Task::Deliver(task)) => {
+                let text: String = serde_json::from_str(task.event.data.as_str()).expect("a JSON string");
+                assert_eq!(text, "\u{fffe}\u{ffff}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_no_task_is_refused_without_quoting_it() {
+        let malformed = |body: &str| Task::decode(body).map_err(|error| error.to_string());
+        assert_eq!(malformed("secret"), Err("the message is no task: syntax error at line 1, column 1".into()));
+        assert_eq!(malformed(r#"{"v":2,"task":{}}"#), Err("the message is a task of version 2, which is not known here".into()));
+        assert!(malformed(r#"{"v":1,"task":{"nonsense":{}}}"#).is_err());
+    }
+
+    #[test]
+    fn deliveries_to_one_endpoint_share_a_group_and_others_do_not() {
+        let first = deliver("1").encode().group;
+        let Task::Deliver(task) = deliver("2") else { unreachable!("it is a delivery") };
+        let elsewhere =
+            Task::Deliver(DeliverTask { endpoint: EndpointId::parse("other").expect("a valid id"), ..task });
+        assert_eq!(first, deliver("2").encode().group);
+        assert_ne!(first, elsewhere.encode().group);
+    }
+}

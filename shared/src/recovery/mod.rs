@@ -1,0 +1,18 @@
+//! Revenue recovery: what a billing platform's signals mean for an invoice that could not be collected.
+//!
+//! A [`Signal`] is what the platform told us, in our words. [`step`] joins it into the [`Intent`] (one invoice to
+//! collect, with its [`Attempt`]s) and says which events that makes. Signals come twice and in any order, so the
+//! join is a set of maxima and minima over the platform's own order key: whatever the order of arrival, the same
+//! signals leave the same state. Event ids are derived from what happened, so telling twice is telling once.
+
+mod action;
+mod attempt;
+mod intent;
+mod signal;
+mod step;
+
+pub use action::{Action, action};
+pub use attempt::{Attempt, Fact, Status, TriggeredBy};
+pub use intent::{Intent, IntentKey, State};
+pub use signal::{Charge, Decline, Order, Signal, SignalKind};
+pub use step::{Step, step};

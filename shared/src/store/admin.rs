@@ -1,0 +1,253 @@
+//! Configuration, for the operator's side: what `console` writes and the other functions read.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::StoreError;
+use crate::delivery::Endpoint;
+use crate::ids::{ConnectorAccountId, EndpointId, KeyId, ProfileId, TenantId};
+use crate::platform::BillingAccount;
+use crate::secret::Secret;
+
+/// A tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantRecord {
+    /// Its name.
+    pub id: TenantId,
+    /// What people call it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// Tenants.
+#[async_trait]
+pub trait Tenants: Send + Sync {
+    /// Makes a tenant, or changes it and keeps when it was made. Whether it is new.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn put_tenant(&self, tenant: &TenantRecord) -> Result<bool, StoreError>;
+
+    /// One tenant.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn tenant(&self, id: &TenantId) -> Result<Option<TenantRecord>, StoreError>;
+
+    /// Every tenant, by name.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn tenants(&self) -> Result<Vec<TenantRecord>, StoreError>;
+
+    /// Removes a tenant with its configuration (keys, endpoints, billing accounts, publishers): nothing of it is
+    /// accepted or delivered any more. What was recorded stays until it expires. Whether it was there.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn delete_tenant(&self, id: &TenantId) -> Result<bool, StoreError>;
+}
+
+/// What a key may do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "scope", rename_all = "lowercase")]
+pub enum Scope {
+    /// Everything, for all tenants.
+    Operator,
+    /// Everything of one tenant.
+    Tenant {
+        /// The tenant.
+        tenant: TenantId,
+    },
+}
+
+/// An API key as it is kept: everything but the key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRecord {
+    /// Its public name.
+    pub id: KeyId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// What people call it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// The keys of tenants, for the operator.
+#[async_trait]
+pub trait Keys: Send + Sync {
+    /// Keeps a new key under its SHA-256 (lower-case hex).
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn put_key(&self, key: &KeyRecord, hash: &str) -> Result<(), StoreError>;
+
+    /// The keys of a tenant.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn keys(&self, tenant: &TenantId) -> Result<Vec<KeyRecord>, StoreError>;
+
+    /// Revokes a key: it opens nothing from now on. Whether it was there.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn revoke_key(&self, tenant: &TenantId, id: &KeyId) -> Result<bool, StoreError>;
+}
+
+/// Who a key belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credential {
+    /// The key's public name.
+    pub key: KeyId,
+    /// What it may do.
+    pub scope: Scope,
+}
+
+/// Keys, for those who check them.
+#[async_trait]
+pub trait Credentials: Send + Sync {
+    /// The credential whose key has this SHA-256 (lower-case hex).
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn credential(&self, hash: &str) -> Result<Option<Credential>, StoreError>;
+}
+
+/// An endpoint as the operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointRecord {
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// Endpoints, for the operator. Reading is [`super::Endpoints`].
+#[async_trait]
+pub trait EndpointAdmin: Send + Sync {
+    /// Makes an endpoint, or replaces it and keeps when it was made. Whether it is new.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn put_endpoint(&self, endpoint: &Endpoint, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// Every endpoint of a tenant, by name.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn endpoint_records(&self, tenant: &TenantId) -> Result<Vec<EndpointRecord>, StoreError>;
+
+    /// One endpoint.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn endpoint_record(
+        &self,
+        tenant: &TenantId,
+        id: &EndpointId,
+    ) -> Result<Option<EndpointRecord>, StoreError>;
+
+    /// Removes an endpoint. Whether it was there.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn delete_endpoint(&self, tenant: &TenantId, id: &EndpointId) -> Result<bool, StoreError>;
+}
+
+/// A billing account as the operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountRecord {
+    /// The account.
+    pub account: BillingAccount,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// What claiming a billing account's pair of ids found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Claimed {
+    /// The pair was free and is the tenant's now.
+    New,
+    /// It was the tenant's already, and the account was replaced.
+    Replaced,
+    /// It is another tenant's; nothing was written.
+    Taken,
+}
+
+/// Billing accounts, for the operator. Reading at the door is [`super::BillingAccounts`].
+#[async_trait]
+pub trait Accounts: Send + Sync {
+    /// Claims the account's pair of ids for its tenant and keeps the account.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn put_account(&self, account: &BillingAccount, now: Timestamp) -> Result<Claimed, StoreError>;
+
+    /// The billing accounts of a tenant.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn accounts(&self, tenant: &TenantId) -> Result<Vec<AccountRecord>, StoreError>;
+
+    /// One billing account of a tenant; another tenant's is not there.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn account(
+        &self,
+        tenant: &TenantId,
+        profile: &ProfileId,
+        account: &ConnectorAccountId,
+    ) -> Result<Option<AccountRecord>, StoreError>;
+
+    /// Removes a billing account of a tenant and frees its pair of ids. Whether it was there.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn delete_account(
+        &self,
+        tenant: &TenantId,
+        profile: &ProfileId,
+        account: &ConnectorAccountId,
+    ) -> Result<bool, StoreError>;
+}
+
+/// A payment backend that may publish events for a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublisherRecord {
+    /// Whose events it publishes.
+    pub tenant: TenantId,
+    /// Its live signature secrets.
+    pub secrets: Vec<Secret>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// The Rafiki publisher of a tenant.
+#[async_trait]
+pub trait Publishers: Send + Sync {
+    /// Makes or replaces it. Whether it is new.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn put_rafiki(&self, publisher: &PublisherRecord) -> Result<bool, StoreError>;
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn rafiki(&self, tenant: &TenantId) -> Result<Option<PublisherRecord>, StoreError>;
+
+    /// Removes it. Whether it was there.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn delete_rafiki(&self, tenant: &TenantId) -> Result<bool, StoreError>;
+}

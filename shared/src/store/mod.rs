@@ -1,0 +1,284 @@
+//! The ports to the table, by capability: a function's struct lists exactly the ones it may use.
+//!
+//! Every write that depends on what was read is conditional on the [`Version`] read; losing the race is
+//! [`Saved::Lost`], no error: read again, decide again. Reads that decide are consistent. There is one
+//! implementation ([`dynamo`]), which speaks DynamoDB everywhere: on AWS, embedded in `local`, in tests.
+
+#[cfg(feature = "aws")]
+pub mod dynamo;
+#[cfg(feature = "aws")]
+pub mod item;
+
+mod admin;
+mod cached;
+mod quarantine;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+pub use admin::{
+    Accounts, AccountRecord, Claimed, Credential, Credentials, EndpointAdmin, EndpointRecord, KeyRecord, Keys,
+    Publishers, PublisherRecord, Scope, Tenants, TenantRecord,
+};
+pub use cached::{CachedAccounts, CachedEndpoints};
+pub use quarantine::{Cause, Quarantine, QuarantineAdmin, Quarantined};
+
+use crate::delivery::{Delivery, DeliveryKey, Endpoint};
+use crate::event::{Event, EventType, Recipients};
+use crate::ids::{ConnectorAccountId, EndpointId, EventId, ProfileId, TenantId};
+use crate::platform::BillingAccount;
+use crate::recovery::{Intent, IntentKey};
+
+/// Why the table did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It could not be reached, throttled us, or its answer was lost. What was asked may have been done.
+    #[error("the table is unavailable")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// An item is not of a form that we know, or a sealed secret in it does not open.
+    #[error("the item {item} can't be read: {problem}")]
+    Corrupt {
+        /// The item's key.
+        item: String,
+        /// What is wrong, without the item's content.
+        problem: String,
+    },
+    /// What is to be written is larger than an item may be (400 KB).
+    #[error("the item {item} is larger than the table takes")]
+    TooLarge {
+        /// The item's key.
+        item: String,
+    },
+}
+
+/// Which state of an item was read; a write conditional on it fails if the item changed since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version(pub u64);
+
+/// Something read, and the state it was read in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read<T> {
+    /// What was read.
+    pub value: T,
+    /// The state it was read in.
+    pub version: Version,
+}
+
+/// How a conditional write ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Saved {
+    /// It was written.
+    Stored,
+    /// Somebody else wrote first; nothing was written.
+    Lost,
+}
+
+/// Intents, with their attempts.
+#[async_trait]
+pub trait Intents: Send + Sync {
+    /// Reads an intent, consistently.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn intent(&self, tenant: &TenantId, key: &IntentKey) -> Result<Option<Read<Intent>>, StoreError>;
+
+    /// Writes an intent if it is still as `read` (`None`: not there). Ended ones expire; open ones never do.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn save_intent(
+        &self,
+        tenant: &TenantId,
+        intent: &Intent,
+        read: Option<Version>,
+        now: Timestamp,
+    ) -> Result<Saved, StoreError>;
+}
+
+/// An event, as it was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRecord {
+    /// The event.
+    pub event: Event,
+    /// Who it goes to.
+    pub recipients: Recipients,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+    /// How often another payload came under the same id, and was not taken.
+    pub conflicts: u32,
+}
+
+/// What recording an event found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Recorded {
+    /// It is new and was recorded.
+    New,
+    /// The id was there already, with this.
+    Known(Box<Read<EventRecord>>),
+}
+
+/// An event in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventSummary {
+    /// Its id.
+    pub id: EventId,
+    /// Its type.
+    pub event_type: EventType,
+    /// What it is about.
+    pub resource: Option<String>,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+}
+
+/// Which events to list: newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventQuery {
+    /// Only of this type.
+    pub event_type: Option<EventType>,
+    /// Only about this.
+    pub resource: Option<String>,
+    /// Only recorded at or after this time.
+    pub since: Option<Timestamp>,
+    /// Only recorded before this time.
+    pub until: Option<Timestamp>,
+    /// Where the last page ended; see [`Page::next`].
+    pub cursor: Option<Cursor>,
+    /// At most so many; 1 to 100.
+    pub limit: usize,
+}
+
+/// A place in a list of events, newest first: after this event.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cursor {
+    /// When the last event shown was recorded.
+    pub at: Timestamp,
+    /// The last event shown.
+    pub id: EventId,
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T, C = Cursor> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// Where the next page begins; `None` on the last one.
+    pub next: Option<C>,
+}
+
+/// Events.
+#[async_trait]
+pub trait Events: Send + Sync {
+    /// Records an event once: the first to come under its id is kept.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn record(
+        &self,
+        tenant: &TenantId,
+        event: &Event,
+        recipients: &Recipients,
+        now: Timestamp,
+    ) -> Result<Recorded, StoreError>;
+
+    /// Replaces who an event goes to, if it is still as `read`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn set_recipients(
+        &self,
+        tenant: &TenantId,
+        event: &EventId,
+        recipients: &Recipients,
+        read: Version,
+    ) -> Result<Saved, StoreError>;
+
+    /// Notes that another payload came under an event's id.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn note_conflict(&self, tenant: &TenantId, event: &EventId) -> Result<(), StoreError>;
+
+    /// Reads an event, consistently.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn event(&self, tenant: &TenantId, id: &EventId) -> Result<Option<Read<EventRecord>>, StoreError>;
+
+    /// Lists events of a tenant, newest first.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn events(&self, tenant: &TenantId, query: &EventQuery) -> Result<Page<EventSummary>, StoreError>;
+}
+
+/// Deliveries.
+#[async_trait]
+pub trait Deliveries: Send + Sync {
+    /// Reads a delivery, consistently; `None` if it was never tried.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn delivery(&self, key: &DeliveryKey) -> Result<Option<Read<Delivery>>, StoreError>;
+
+    /// Writes a delivery if it is still as `read` (`None`: not there).
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn save_delivery(
+        &self,
+        delivery: &Delivery,
+        read: Option<Version>,
+        now: Timestamp,
+    ) -> Result<Saved, StoreError>;
+
+    /// Every delivery of an event that was tried, by endpoint and round.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn deliveries(&self, tenant: &TenantId, event: &EventId) -> Result<Vec<Delivery>, StoreError>;
+
+    /// Parked deliveries that are due at `now`, at most `limit` of each shard; more may be left.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DeliveryKey>, StoreError>;
+}
+
+/// Endpoints, for those who send to them.
+#[async_trait]
+pub trait Endpoints: Send + Sync {
+    /// Every endpoint of a tenant.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn endpoints(&self, tenant: &TenantId) -> Result<Vec<Endpoint>, StoreError>;
+
+    /// One endpoint.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn endpoint(&self, tenant: &TenantId, id: &EndpointId) -> Result<Option<Endpoint>, StoreError>;
+
+    /// Notes that an endpoint answered 410 Gone: it takes no deliveries until the operator enables it again.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn mark_gone(&self, tenant: &TenantId, id: &EndpointId) -> Result<(), StoreError>;
+}
+
+/// Billing accounts, for the door.
+#[async_trait]
+pub trait BillingAccounts: Send + Sync {
+    /// The account that a pair of ids names, with its secrets open.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn billing_account(
+        &self,
+        profile: &ProfileId,
+        account: &ConnectorAccountId,
+    ) -> Result<Option<BillingAccount>, StoreError>;
+}
+
