@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig};
+use aws_sdk_dynamodb::config::{
+    BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig,
+};
 use aws_smithy_http_client::{Connector, tls};
 use aws_smithy_runtime_api::client::http::{
     HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
@@ -42,12 +44,24 @@ impl Account {
         match names.map(lookup) {
             [Some(region), Some(id), Some(secret)] => Ok(Self {
                 region,
-                credentials: Credentials::new(id, secret, lookup("AWS_SESSION_TOKEN"), None, "environment"),
+                credentials: Credentials::new(
+                    id,
+                    secret,
+                    lookup("AWS_SESSION_TOKEN"),
+                    None,
+                    "environment",
+                ),
                 endpoint_url: lookup("AWS_ENDPOINT_URL"),
             }),
             values => {
-                let missing = names.iter().zip(values).filter(|(_, value)| value.is_none());
-                Err(missing.map(|(name, _)| format!("{name} is not set")).collect::<Vec<_>>().join("\n"))
+                let missing = names
+                    .iter()
+                    .zip(values)
+                    .filter(|(_, value)| value.is_none());
+                Err(missing
+                    .map(|(name, _)| format!("{name} is not set"))
+                    .collect::<Vec<_>>()
+                    .join("\n"))
             }
         }
     }
@@ -74,7 +88,10 @@ impl Clients {
     /// Clients for `account`.
     #[must_use]
     pub fn new(account: Account) -> Self {
-        Self { account, http: http_client() }
+        Self {
+            account,
+            http: http_client(),
+        }
     }
 
     /// Clients for `account` whose requests go through `http`: where tests put their faults and counters.
@@ -103,7 +120,9 @@ impl Clients {
     pub fn sqs(&self) -> aws_sdk_sqs::Client {
         let mut config = aws_sdk_sqs::Config::builder()
             .behavior_version(aws_sdk_sqs::config::BehaviorVersion::latest())
-            .region(aws_sdk_sqs::config::Region::new(self.account.region.clone()))
+            .region(aws_sdk_sqs::config::Region::new(
+                self.account.region.clone(),
+            ))
             .credentials_provider(self.account.credentials.clone())
             .http_client(self.http.clone())
             .retry_config(RetryConfig::standard())
@@ -115,7 +134,10 @@ impl Clients {
 }
 
 fn timeouts() -> TimeoutConfig {
-    TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).operation_timeout(OPERATION).build()
+    TimeoutConfig::builder()
+        .operation_attempt_timeout(ATTEMPT)
+        .operation_timeout(OPERATION)
+        .build()
 }
 
 /// One connector, built once: the stock client builds one more for each SDK client and set of timeouts.
@@ -127,8 +149,15 @@ pub fn http_client() -> SharedHttpClient {
         .build()
         .expect("the roots are part of this program, and a test reads them");
     let connector = Connector::builder()
-        .connector_settings(HttpConnectorSettings::builder().connect_timeout(CONNECT).read_timeout(ATTEMPT).build())
-        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
+        .connector_settings(
+            HttpConnectorSettings::builder()
+                .connect_timeout(CONNECT)
+                .read_timeout(ATTEMPT)
+                .build(),
+        )
+        .tls_provider(tls::Provider::Rustls(
+            tls::rustls_provider::CryptoMode::AwsLc,
+        ))
         .tls_context(context)
         .build();
     let connector = SharedHttpConnector::new(connector);
@@ -147,7 +176,11 @@ mod tests {
 
     #[test]
     fn every_missing_variable_is_named() {
-        let got = Account::from_lookup(&|name| (name == "AWS_REGION").then(|| "eu-west-1".to_owned()));
-        assert_eq!(got.err().as_deref(), Some("AWS_ACCESS_KEY_ID is not set\nAWS_SECRET_ACCESS_KEY is not set"));
+        let got =
+            Account::from_lookup(&|name| (name == "AWS_REGION").then(|| "eu-west-1".to_owned()));
+        assert_eq!(
+            got.err().as_deref(),
+            Some("AWS_ACCESS_KEY_ID is not set\nAWS_SECRET_ACCESS_KEY is not set")
+        );
     }
 }

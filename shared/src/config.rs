@@ -15,7 +15,10 @@ pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The process's environment.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "this is the door to the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the door to the environment"
+)]
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -35,7 +38,10 @@ impl<'a> Settings<'a> {
     /// Reads from `lookup`.
     #[must_use]
     pub fn new(lookup: Lookup<'a>) -> Self {
-        Self { lookup, problems: Vec::new() }
+        Self {
+            lookup,
+            problems: Vec::new(),
+        }
     }
 
     fn required(&mut self, name: &str) -> Option<String> {
@@ -92,11 +98,18 @@ impl<'a> Settings<'a> {
         let name = "PAYRELAY_ALLOW_TARGETS";
         let value = (self.lookup)(name).unwrap_or_default();
         let mut nets = Vec::new();
-        for entry in value.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+        for entry in value
+            .split(',')
+            .map(str::trim)
+            .filter(|entry| !entry.is_empty())
+        {
             match entry.parse() {
                 Ok(net) => nets.push(net),
                 Err(_) => {
-                    self.problem::<()>(name, format!("holds `{entry}`, which is no network such as 10.1.0.0/16"));
+                    self.problem::<()>(
+                        name,
+                        format!("holds `{entry}`, which is no network such as 10.1.0.0/16"),
+                    );
                 }
             }
         }
@@ -148,7 +161,9 @@ mod tests {
         let nets = settings.allow_targets();
         let days = settings.retention_days();
         assert_eq!(nets.len(), 1);
-        let got = settings.finish(table.zip(queue).zip(keys).zip(days)).map(|_| ());
+        let got = settings
+            .finish(table.zip(queue).zip(keys).zip(days))
+            .map(|_| ());
         let want = [
             "PAYRELAY_TABLE is not set",
             "PAYRELAY_QUEUE_FANOUT is not set",

@@ -34,7 +34,9 @@ pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
     fn fill(&self, bytes: &mut [u8]) {
-        SystemRandom::new().fill(bytes).expect("the crypto library's generator does not fail once it is seeded");
+        SystemRandom::new()
+            .fill(bytes)
+            .expect("the crypto library's generator does not fail once it is seeded");
     }
 }
 
@@ -52,7 +54,10 @@ impl SeededEntropy {
 
 impl Entropy for SeededEntropy {
     fn fill(&self, bytes: &mut [u8]) {
-        let mut state = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut state = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         for chunk in bytes.chunks_mut(32) {
             let (seed, count) = *state;
             *state = (seed, count.wrapping_add(1));

@@ -18,7 +18,9 @@ pub struct IdError {
 
 fn is_segment(value: &str) -> bool {
     (1..=64).contains(&value.len())
-        && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+        && value
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
 fn is_foreign(value: &str) -> bool {
@@ -181,15 +183,42 @@ mod tests {
             ok: bool,
         }
         let cases = [
-            Case { value: "acme".into(), ok: true },
-            Case { value: "A_z-9".into(), ok: true },
-            Case { value: "x".repeat(64), ok: true },
-            Case { value: "x".repeat(65), ok: false },
-            Case { value: String::new(), ok: false },
-            Case { value: "a b".into(), ok: false },
-            Case { value: "a#b".into(), ok: false },
-            Case { value: "a.b".into(), ok: false },
-            Case { value: "é".into(), ok: false },
+            Case {
+                value: "acme".into(),
+                ok: true,
+            },
+            Case {
+                value: "A_z-9".into(),
+                ok: true,
+            },
+            Case {
+                value: "x".repeat(64),
+                ok: true,
+            },
+            Case {
+                value: "x".repeat(65),
+                ok: false,
+            },
+            Case {
+                value: String::new(),
+                ok: false,
+            },
+            Case {
+                value: "a b".into(),
+                ok: false,
+            },
+            Case {
+                value: "a#b".into(),
+                ok: false,
+            },
+            Case {
+                value: "a.b".into(),
+                ok: false,
+            },
+            Case {
+                value: "é".into(),
+                ok: false,
+            },
         ];
         for Case { value, ok } in cases {
             assert_eq!(TenantId::parse(value.clone()).is_ok(), ok, "{value:?}");
@@ -211,9 +240,18 @@ mod tests {
     fn derived_ids_repeat_and_differ_with_every_part() {
         let tenant = TenantId::parse("acme").expect("a valid id");
         let base = EventId::derive(&tenant, "in_1", "ch_1", "recovery.payment_failed");
-        assert_eq!(base, EventId::derive(&tenant, "in_1", "ch_1", "recovery.payment_failed"));
-        assert_ne!(base, EventId::derive(&tenant, "in_1", "ch_2", "recovery.payment_failed"));
-        assert_ne!(base, EventId::derive(&tenant, "in_1ch", "_1", "recovery.payment_failed"));
+        assert_eq!(
+            base,
+            EventId::derive(&tenant, "in_1", "ch_1", "recovery.payment_failed")
+        );
+        assert_ne!(
+            base,
+            EventId::derive(&tenant, "in_1", "ch_2", "recovery.payment_failed")
+        );
+        assert_ne!(
+            base,
+            EventId::derive(&tenant, "in_1ch", "_1", "recovery.payment_failed")
+        );
         assert!(EventId::parse(base.as_str()).is_ok());
     }
 }

@@ -82,7 +82,9 @@ impl Money {
             }
             amount / divisor
         } else {
-            amount.checked_mul(power(exponent - digits)?).ok_or(MoneyError::OutOfRange)?
+            amount
+                .checked_mul(power(exponent - digits)?)
+                .ok_or(MoneyError::OutOfRange)?
         };
         Ok(Self { amount, currency })
     }
@@ -106,16 +108,53 @@ mod tests {
             want: Result<i64, MoneyError>,
         }
         let cases = [
-            Case { name: "cents stay cents", given: (2500, 2, "usd"), want: Ok(2500) },
-            Case { name: "yen as is", given: (2500, 0, "JPY"), want: Ok(2500) },
-            Case { name: "fils as is", given: (2500, 3, "KWD"), want: Ok(2500) },
-            Case { name: "finer than the currency, even", given: (2500, 2, "ISK"), want: Ok(25) },
-            Case { name: "finer than the currency, odd", given: (2501, 2, "ISK"), want: Err(MoneyError::NotWhole) },
-            Case { name: "coarser than the currency", given: (25, 0, "MGA"), want: Ok(2500) },
-            Case { name: "overflow", given: (i64::MAX, 0, "EUR"), want: Err(MoneyError::OutOfRange) },
-            Case { name: "no minor unit", given: (1, 0, "XAU"), want: Err(MoneyError::OutOfRange) },
+            Case {
+                name: "cents stay cents",
+                given: (2500, 2, "usd"),
+                want: Ok(2500),
+            },
+            Case {
+                name: "yen as is",
+                given: (2500, 0, "JPY"),
+                want: Ok(2500),
+            },
+            Case {
+                name: "fils as is",
+                given: (2500, 3, "KWD"),
+                want: Ok(2500),
+            },
+            Case {
+                name: "finer than the currency, even",
+                given: (2500, 2, "ISK"),
+                want: Ok(25),
+            },
+            Case {
+                name: "finer than the currency, odd",
+                given: (2501, 2, "ISK"),
+                want: Err(MoneyError::NotWhole),
+            },
+            Case {
+                name: "coarser than the currency",
+                given: (25, 0, "MGA"),
+                want: Ok(2500),
+            },
+            Case {
+                name: "overflow",
+                given: (i64::MAX, 0, "EUR"),
+                want: Err(MoneyError::OutOfRange),
+            },
+            Case {
+                name: "no minor unit",
+                given: (1, 0, "XAU"),
+                want: Err(MoneyError::OutOfRange),
+            },
         ];
-        for Case { name, given: (amount, digits, code), want } in cases {
+        for Case {
+            name,
+            given: (amount, digits, code),
+            want,
+        } in cases
+        {
             let currency = Currency::parse(code).expect("an ISO code");
             let got = Money::from_scaled(amount, digits, currency).map(|money| money.amount);
             assert_eq!(got, want, "{name}");
@@ -125,6 +164,9 @@ mod tests {
     #[test]
     fn an_unknown_code_is_refused() {
         assert_eq!(Currency::parse("ZZZ"), None);
-        assert_eq!(Currency::try_from("euro".to_owned()), Err(MoneyError::UnknownCurrency));
+        assert_eq!(
+            Currency::try_from("euro".to_owned()),
+            Err(MoneyError::UnknownCurrency)
+        );
     }
 }

@@ -24,8 +24,19 @@ pub struct Problem {
 impl Problem {
     /// A problem of a kind.
     #[must_use]
-    pub fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { kind, title, status: status.as_u16(), detail: detail.into(), retry_after_s: None }
+    pub fn new(
+        status: StatusCode,
+        kind: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self {
+            kind,
+            title,
+            status: status.as_u16(),
+            detail: detail.into(),
+            retry_after_s: None,
+        }
     }
 
     /// 503: something we depend on can't be reached; nothing was accepted.
@@ -56,7 +67,12 @@ impl Problem {
     /// 404: there is no such path.
     #[must_use]
     pub fn no_such_path() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "/problems/no-such-path", "No such path", "No route has this path.")
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "/problems/no-such-path",
+            "No such path",
+            "No route has this path.",
+        )
     }
 
     /// The problem as a response.
@@ -64,11 +80,27 @@ impl Problem {
     pub fn response(&self) -> Response<String> {
         let body = serde_json::to_string(self).expect("texts and a number always have a JSON form");
         let mut response = Response::new(body);
-        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        *response.status_mut() =
+            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        response.headers_mut().insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         if let Some(seconds) = self.retry_after_s {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
+}
+
+/// An error with everything that caused it, for the operator's log; never for an outsider.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }

@@ -108,7 +108,9 @@ pub struct Keyring(Vec<(String, LessSafeKey)>);
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|(id, _)| id)).finish()
+        f.debug_list()
+            .entries(self.0.iter().map(|(id, _)| id))
+            .finish()
     }
 }
 
@@ -121,7 +123,12 @@ impl Keyring {
     /// [`KeyringError`] names the entry that is wrong, by its place from 1.
     pub fn parse(setting: &str) -> Result<Self, KeyringError> {
         let mut keys = Vec::new();
-        for (index, entry) in setting.split(',').map(str::trim).filter(|entry| !entry.is_empty()).enumerate() {
+        for (index, entry) in setting
+            .split(',')
+            .map(str::trim)
+            .filter(|entry| !entry.is_empty())
+            .enumerate()
+        {
             let malformed = || KeyringError::Malformed(index + 1);
             let (id, key) = entry.split_once(':').ok_or_else(malformed)?;
             if id.is_empty() || id.len() > 32 {
@@ -131,20 +138,34 @@ impl Keyring {
             let key = UnboundKey::new(&AES_256_GCM, &key).map_err(|_| malformed())?;
             keys.push((id.to_owned(), LessSafeKey::new(key)));
         }
-        if keys.is_empty() { Err(KeyringError::Empty) } else { Ok(Self(keys)) }
+        if keys.is_empty() {
+            Err(KeyringError::Empty)
+        } else {
+            Ok(Self(keys))
+        }
     }
 
     /// Seals `plain` for `context` under the first key.
     #[must_use]
     pub fn seal(&self, plain: &[u8], context: Context<'_>, entropy: &dyn Entropy) -> Sealed {
-        let (id, key) = self.0.first().expect("a keyring holds at least one key by construction");
+        let (id, key) = self
+            .0
+            .first()
+            .expect("a keyring holds at least one key by construction");
         let nonce: [u8; NONCE_LEN] = entropy.bytes();
-        let mut envelope = vec![VERSION, u8::try_from(id.len()).expect("a key id has at most 32 characters")];
+        let mut envelope = vec![
+            VERSION,
+            u8::try_from(id.len()).expect("a key id has at most 32 characters"),
+        ];
         envelope.extend_from_slice(id.as_bytes());
         envelope.extend_from_slice(&nonce);
         let mut sealed = plain.to_vec();
-        key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), context.aad(), &mut sealed)
-            .expect("AES-GCM takes any text of less than 64 GiB");
+        key.seal_in_place_append_tag(
+            Nonce::assume_unique_for_key(nonce),
+            context.aad(),
+            &mut sealed,
+        )
+        .expect("AES-GCM takes any text of less than 64 GiB");
         envelope.extend_from_slice(&sealed);
         Sealed(envelope)
     }
@@ -159,7 +180,9 @@ impl Keyring {
         if version != VERSION {
             return Err(unknown);
         }
-        let (id, rest) = rest.split_at_checked(usize::from(length)).ok_or(unknown.clone())?;
+        let (id, rest) = rest
+            .split_at_checked(usize::from(length))
+            .ok_or(unknown.clone())?;
         let (nonce, text) = rest.split_first_chunk::<NONCE_LEN>().ok_or(unknown)?;
         let (_, key) = self
             .0
@@ -168,14 +191,23 @@ impl Keyring {
             .ok_or_else(|| SealError::UnknownKey(String::from_utf8_lossy(id).into_owned()))?;
         let mut text = text.to_vec();
         let plain = key
-            .open_in_place(Nonce::assume_unique_for_key(*nonce), context.aad(), &mut text)
+            .open_in_place(
+                Nonce::assume_unique_for_key(*nonce),
+                context.aad(),
+                &mut text,
+            )
             .map_err(|_| SealError::Refused)?;
         Ok(plain.to_vec())
     }
 
     /// Seals a secret text; see [`Keyring::seal`].
     #[must_use]
-    pub fn seal_secret(&self, secret: &Secret, context: Context<'_>, entropy: &dyn Entropy) -> Sealed {
+    pub fn seal_secret(
+        &self,
+        secret: &Secret,
+        context: Context<'_>,
+        entropy: &dyn Entropy,
+    ) -> Sealed {
         self.seal(secret.expose().as_bytes(), context, entropy)
     }
 
@@ -185,7 +217,9 @@ impl Keyring {
     /// See [`SealError`]; what opens but is no text is [`SealError::UnknownForm`].
     pub fn open_secret(&self, sealed: &Sealed, context: Context<'_>) -> Result<Secret, SealError> {
         let plain = self.open(sealed, context)?;
-        String::from_utf8(plain).map(Secret::new).map_err(|_| SealError::UnknownForm)
+        String::from_utf8(plain)
+            .map(Secret::new)
+            .map_err(|_| SealError::UnknownForm)
     }
 }
 
@@ -195,9 +229,11 @@ mod tests {
     use crate::entropy::SeededEntropy;
 
     const OLD: &str = "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-    const BOTH: &str =
-        "k2:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=, k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-    const HERE: Context<'static> = Context { tenant: "acme", item: "EP#shop" };
+    const BOTH: &str = "k2:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=, k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    const HERE: Context<'static> = Context {
+        tenant: "acme",
+        item: "EP#shop",
+    };
 
     fn keyring(setting: &str) -> Keyring {
         Keyring::parse(setting).expect("a valid setting")
@@ -210,19 +246,36 @@ mod tests {
         let sealed = ring.seal_secret(&Secret::new("whsec_x"), HERE, &entropy);
         assert_eq!(ring.open_secret(&sealed, HERE), Ok(Secret::new("whsec_x")));
         let elsewhere = [
-            Context { tenant: "other", ..HERE },
-            Context { item: "EP#shop2", ..HERE },
-            Context { tenant: "acme\0EP", item: "#shop" },
+            Context {
+                tenant: "other",
+                ..HERE
+            },
+            Context {
+                item: "EP#shop2",
+                ..HERE
+            },
+            Context {
+                tenant: "acme\0EP",
+                item: "#shop",
+            },
         ];
         for context in elsewhere {
-            assert_eq!(ring.open(&sealed, context), Err(SealError::Refused), "{context:?}");
+            assert_eq!(
+                ring.open(&sealed, context),
+                Err(SealError::Refused),
+                "{context:?}"
+            );
         }
         for index in 4..sealed.as_bytes().len() {
             let mut bytes = sealed.as_bytes().to_vec();
             if let Some(byte) = bytes.get_mut(index) {
                 *byte ^= 1;
             }
-            assert_eq!(ring.open(&Sealed::from_bytes(bytes), HERE), Err(SealError::Refused), "byte {index}");
+            assert_eq!(
+                ring.open(&Sealed::from_bytes(bytes), HERE),
+                Err(SealError::Refused),
+                "byte {index}"
+            );
         }
     }
 
@@ -232,14 +285,23 @@ mod tests {
         let old = keyring(OLD).seal(b"x", HERE, &entropy);
         assert_eq!(keyring(BOTH).open(&old, HERE), Ok(b"x".to_vec()));
         let new = keyring(BOTH).seal(b"x", HERE, &entropy);
-        assert_eq!(keyring(OLD).open(&new, HERE), Err(SealError::UnknownKey("k2".into())));
+        assert_eq!(
+            keyring(OLD).open(&new, HERE),
+            Err(SealError::UnknownKey("k2".into()))
+        );
     }
 
     #[test]
     fn a_malformed_setting_is_refused_by_its_place() {
         assert_eq!(Keyring::parse(" ").err(), Some(KeyringError::Empty));
-        assert_eq!(Keyring::parse(&format!("{OLD},k2:short")).err(), Some(KeyringError::Malformed(2)));
-        assert_eq!(Keyring::parse("nocolon").err(), Some(KeyringError::Malformed(1)));
+        assert_eq!(
+            Keyring::parse(&format!("{OLD},k2:short")).err(),
+            Some(KeyringError::Malformed(2))
+        );
+        assert_eq!(
+            Keyring::parse("nocolon").err(),
+            Some(KeyringError::Malformed(1))
+        );
     }
 
     #[test]

@@ -17,9 +17,15 @@ pub enum Style {
 
 /// Starts logging to standard output. `AWS_LAMBDA_LOG_LEVEL`, else `RUST_LOG`, else `info` sets the level.
 pub fn init(style: Style) {
-    let level = environment("AWS_LAMBDA_LOG_LEVEL").or_else(|| environment("RUST_LOG")).unwrap_or("info".into());
-    let filter = EnvFilter::try_new(level.to_lowercase()).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_span_events(FmtSpan::NONE).with_target(false);
+    let level = environment("AWS_LAMBDA_LOG_LEVEL")
+        .or_else(|| environment("RUST_LOG"))
+        .unwrap_or("info".into());
+    let filter =
+        EnvFilter::try_new(level.to_lowercase()).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_span_events(FmtSpan::NONE)
+        .with_target(false);
     match style {
         // CloudWatch stamps each line itself.
         Style::Json => builder.json().flatten_event(true).without_time().init(),

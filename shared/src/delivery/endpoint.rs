@@ -48,7 +48,12 @@ impl Scheme {
     pub fn judge(self, outcome: &Outcome) -> Verdict {
         match (self, outcome) {
             (Self::Rafiki, Outcome::Answered { status: 200, .. })
-            | (Self::StandardWebhooks, Outcome::Answered { status: 200..=299, .. }) => Verdict::Delivered,
+            | (
+                Self::StandardWebhooks,
+                Outcome::Answered {
+                    status: 200..=299, ..
+                },
+            ) => Verdict::Delivered,
             (Self::StandardWebhooks, Outcome::Answered { status: 410, .. }) => Verdict::Gone,
             (_, Outcome::Answered { .. } | Outcome::Failed(_)) => Verdict::Failed,
         }
@@ -96,7 +101,9 @@ pub struct Filter(Vec<String>);
 
 /// A filter entry that names no type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("each entry must be an event type, a prefix such as `recovery.*`, or `*`, and there must be 1 to 100")]
+#[error(
+    "each entry must be an event type, a prefix such as `recovery.*`, or `*`, and there must be 1 to 100"
+)]
 pub struct FilterError;
 
 impl Filter {
@@ -105,18 +112,25 @@ impl Filter {
     /// # Errors
     /// [`FilterError`] for anything else.
     pub fn parse(entries: Vec<String>) -> Result<Self, FilterError> {
-        let names = |entry: &String| EventType::parse(entry.strip_suffix(".*").unwrap_or(entry)).is_ok();
-        let fits = (1..=100).contains(&entries.len()) && entries.iter().all(|entry| entry == "*" || names(entry));
-        if fits { Ok(Self(entries)) } else { Err(FilterError) }
+        let names =
+            |entry: &String| EventType::parse(entry.strip_suffix(".*").unwrap_or(entry)).is_ok();
+        let fits = (1..=100).contains(&entries.len())
+            && entries.iter().all(|entry| entry == "*" || names(entry));
+        if fits {
+            Ok(Self(entries))
+        } else {
+            Err(FilterError)
+        }
     }
 
     /// Whether `event_type` passes.
     #[must_use]
     pub fn wants(&self, event_type: &EventType) -> bool {
         self.0.iter().any(|entry| match entry.strip_suffix(".*") {
-            Some(prefix) => {
-                event_type.as_str().strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'))
-            }
+            Some(prefix) => event_type
+                .as_str()
+                .strip_prefix(prefix)
+                .is_some_and(|rest| rest.starts_with('.')),
             None => entry == "*" || entry == event_type.as_str(),
         })
     }
@@ -166,12 +180,17 @@ impl Endpoint {
     /// Whether it wants events of this type.
     #[must_use]
     pub fn wants(&self, event_type: &EventType) -> bool {
-        self.filter.as_ref().is_none_or(|filter| filter.wants(event_type))
+        self.filter
+            .as_ref()
+            .is_none_or(|filter| filter.wants(event_type))
     }
 
     /// The secrets that sign at `now`, current one first.
     pub fn live_secrets(&self, now: Timestamp) -> impl DoubleEndedIterator<Item = &Secret> {
-        self.secrets.iter().filter(move |live| live.until.is_none_or(|until| now < until)).map(|live| &live.secret)
+        self.secrets
+            .iter()
+            .filter(move |live| live.until.is_none_or(|until| now < until))
+            .map(|live| &live.secret)
     }
 }
 
@@ -197,15 +216,22 @@ mod tests {
             (StandardWebhooks, 500, Verdict::Failed),
         ];
         for (scheme, status, want) in cases {
-            assert_eq!(scheme.judge(&Outcome::answered(status)), want, "{scheme:?} {status}");
+            assert_eq!(
+                scheme.judge(&Outcome::answered(status)),
+                want,
+                "{scheme:?} {status}"
+            );
         }
     }
 
     #[test]
     fn a_filter_takes_names_prefixes_and_the_star() {
-        let filter = |entries: &[&str]| Filter::parse(entries.iter().map(|e| (*e).to_owned()).collect());
+        let filter =
+            |entries: &[&str]| Filter::parse(entries.iter().map(|e| (*e).to_owned()).collect());
         let wants = |entries: &[&str], event_type: &str| {
-            filter(entries).expect("a valid filter").wants(&EventType::parse(event_type).expect("a valid type"))
+            filter(entries)
+                .expect("a valid filter")
+                .wants(&EventType::parse(event_type).expect("a valid type"))
         };
         let cases: [(&[&str], &str, bool); 8] = [
             (&["recovery.recovered"], "recovery.recovered", true),

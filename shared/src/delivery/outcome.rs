@@ -26,7 +26,11 @@ impl Outcome {
     /// An answer with this status and nothing else.
     #[must_use]
     pub fn answered(status: u16) -> Self {
-        Self::Answered { status, retry_after: None, excerpt: String::new() }
+        Self::Answered {
+            status,
+            retry_after: None,
+            excerpt: String::new(),
+        }
     }
 
     /// How long the receiver asked us to wait, if it did.
@@ -80,7 +84,9 @@ pub fn parse_retry_after(value: &str, now: Timestamp) -> Option<SignedDuration> 
         // More digits than fit is a very long wait; the policy caps it.
         return Some(SignedDuration::from_secs(value.parse().unwrap_or(i64::MAX)));
     }
-    rfc2822::parse(value).ok().map(|date| until(now, date.timestamp()))
+    rfc2822::parse(value)
+        .ok()
+        .map(|date| until(now, date.timestamp()))
 }
 
 #[cfg(test)]

@@ -58,8 +58,14 @@ impl Policy {
     #[must_use]
     pub fn default_for(scheme: Scheme) -> Self {
         match scheme {
-            Scheme::Rafiki => Self::Linear { step_s: ten(), max_retry: ten(), cap_s: None },
-            Scheme::StandardWebhooks => Self::Ladder { waits_s: STANDARD_S.to_vec() },
+            Scheme::Rafiki => Self::Linear {
+                step_s: ten(),
+                max_retry: ten(),
+                cap_s: None,
+            },
+            Scheme::StandardWebhooks => Self::Ladder {
+                waits_s: STANDARD_S.to_vec(),
+            },
         }
     }
 
@@ -70,19 +76,32 @@ impl Policy {
     pub fn check(self) -> Result<Self, PolicyError> {
         let allowed = 1..=WAIT_MOST_S;
         let (retries, waits_fit) = match &self {
-            Self::Linear { step_s, max_retry, cap_s } => {
-                let longest = cap_s.unwrap_or(u32::MAX).min(step_s.saturating_mul((*max_retry).max(1)));
+            Self::Linear {
+                step_s,
+                max_retry,
+                cap_s,
+            } => {
+                let longest = cap_s
+                    .unwrap_or(u32::MAX)
+                    .min(step_s.saturating_mul((*max_retry).max(1)));
                 let fit = allowed.contains(step_s)
                     && allowed.contains(&longest)
                     && cap_s.is_none_or(|cap| allowed.contains(&cap));
                 (usize::try_from(*max_retry).unwrap_or(usize::MAX), fit)
             }
-            Self::Ladder { waits_s } => (waits_s.len(), waits_s.iter().all(|wait| allowed.contains(wait))),
+            Self::Ladder { waits_s } => (
+                waits_s.len(),
+                waits_s.iter().all(|wait| allowed.contains(wait)),
+            ),
         };
         if retries > RETRIES_MOST {
             return Err(PolicyError::TooMany);
         }
-        if waits_fit { Ok(self) } else { Err(PolicyError::Wait) }
+        if waits_fit {
+            Ok(self)
+        } else {
+            Err(PolicyError::Wait)
+        }
     }
 
     /// How long to wait after `tries` tries have failed; `None` when they were the last.
@@ -90,9 +109,18 @@ impl Policy {
     /// `hint` is the receiver's `Retry-After`, which can only lengthen the wait, to an hour at most. `per_mille`
     /// is drawn from 0 to 999 and stretches a ladder's wait by up to a tenth.
     #[must_use]
-    pub fn wait_after(&self, tries: u32, hint: Option<SignedDuration>, per_mille: u16) -> Option<SignedDuration> {
+    pub fn wait_after(
+        &self,
+        tries: u32,
+        hint: Option<SignedDuration>,
+        per_mille: u16,
+    ) -> Option<SignedDuration> {
         let planned = match self {
-            Self::Linear { step_s, max_retry, cap_s } => {
+            Self::Linear {
+                step_s,
+                max_retry,
+                cap_s,
+            } => {
                 if tries > *max_retry {
                     return None;
                 }
@@ -102,7 +130,9 @@ impl Policy {
             Self::Ladder { waits_s } => {
                 let index = usize::try_from(tries.checked_sub(1)?).ok()?;
                 let wait_ms = i64::from(*waits_s.get(index)?) * 1000;
-                SignedDuration::from_millis(wait_ms + wait_ms * i64::from(per_mille.min(999)) / 10_000)
+                SignedDuration::from_millis(
+                    wait_ms + wait_ms * i64::from(per_mille.min(999)) / 10_000,
+                )
             }
         };
         Some(planned.max(hint.unwrap_or_default().min(HINT_MOST)))
@@ -122,14 +152,20 @@ mod tests {
     #[test]
     fn linear_waits_n_steps_after_try_n_and_ends_after_max_retry() {
         let policy = Policy::default_for(Scheme::Rafiki);
-        let waits: Vec<_> = (1..=12).map(|tries| policy.wait_after(tries, None, 999)).collect();
+        let waits: Vec<_> = (1..=12)
+            .map(|tries| policy.wait_after(tries, None, 999))
+            .collect();
         let want: Vec<_> = (1..=12).map(|n| (n <= 10).then(|| secs(n * 10))).collect();
         assert_eq!(waits, want);
     }
 
     #[test]
     fn linear_with_a_ceiling_gives_the_offsets_of_rafikis_code() {
-        let policy = Policy::Linear { step_s: 10, max_retry: 9, cap_s: Some(60) };
+        let policy = Policy::Linear {
+            step_s: 10,
+            max_retry: 9,
+            cap_s: Some(60),
+        };
         let mut offset = SignedDuration::ZERO;
         let mut offsets = vec![0];
         for tries in 1..=10 {
@@ -144,7 +180,9 @@ mod tests {
     #[test]
     fn the_default_ladder_is_the_specifications() {
         let policy = Policy::default_for(Scheme::StandardWebhooks);
-        let total: SignedDuration = (1..).map_while(|tries| policy.wait_after(tries, None, 0)).sum();
+        let total: SignedDuration = (1..)
+            .map_while(|tries| policy.wait_after(tries, None, 0))
+            .sum();
         assert_eq!(total, secs(75 * 3600 + 35 * 60 + 5));
         assert_eq!(policy.wait_after(10, None, 0), None);
     }
@@ -156,12 +194,24 @@ mod tests {
         assert_eq!(wait(5), Some(secs(20)));
         assert_eq!(wait(120), Some(secs(120)));
         assert_eq!(wait(86_400), Some(secs(3600)));
-        assert_eq!(policy.wait_after(11, Some(secs(5)), 0), None, "a hint gives no further try");
+        assert_eq!(
+            policy.wait_after(11, Some(secs(5)), 0),
+            None,
+            "a hint gives no further try"
+        );
     }
 
     #[test]
     fn policies_out_of_bounds_are_refused() {
-        let linear = |step_s, max_retry, cap_s| Policy::Linear { step_s, max_retry, cap_s }.check().err();
+        let linear = |step_s, max_retry, cap_s| {
+            Policy::Linear {
+                step_s,
+                max_retry,
+                cap_s,
+            }
+            .check()
+            .err()
+        };
         let ladder = |waits_s: Vec<u32>| Policy::Ladder { waits_s }.check().err();
         assert_eq!(linear(10, 10, None), None);
         assert_eq!(linear(10, 0, None), None);

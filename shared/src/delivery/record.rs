@@ -70,12 +70,22 @@ impl Try {
     pub fn new(at: Timestamp, ended: Timestamp, outcome: &Outcome) -> Self {
         let took_ms = u32::try_from(ended.duration_since(at).as_millis()).unwrap_or_default();
         match outcome {
-            Outcome::Answered { status, excerpt, .. } => {
-                Self { at, took_ms, status: Some(*status), failure: None, excerpt: excerpt.clone() }
-            }
-            Outcome::Failed(failure) => {
-                Self { at, took_ms, status: None, failure: Some(*failure), excerpt: String::new() }
-            }
+            Outcome::Answered {
+                status, excerpt, ..
+            } => Self {
+                at,
+                took_ms,
+                status: Some(*status),
+                failure: None,
+                excerpt: excerpt.clone(),
+            },
+            Outcome::Failed(failure) => Self {
+                at,
+                took_ms,
+                status: None,
+                failure: Some(*failure),
+                excerpt: String::new(),
+            },
         }
     }
 }
@@ -208,7 +218,13 @@ impl Delivery {
     /// A delivery that was not tried yet.
     #[must_use]
     pub fn new(key: DeliveryKey, guard: Option<Guard>) -> Self {
-        Self { key, state: State::Queued, tries: Vec::new(), hop: 0, guard }
+        Self {
+            key,
+            state: State::Queued,
+            tries: Vec::new(),
+            hop: 0,
+            guard,
+        }
     }
 
     /// How many tries were made.
@@ -219,9 +235,17 @@ impl Delivery {
 
     /// Records a try that ended at `now` and settles what follows. A try that ends after the round was settled
     /// (by another copy of the message) is recorded and changes nothing else, unless it got through.
-    pub fn settle(&mut self, tried: Try, outcome: &Outcome, verdict: Verdict, terms: Terms<'_>, now: Timestamp) {
+    pub fn settle(
+        &mut self,
+        tried: Try,
+        outcome: &Outcome,
+        verdict: Verdict,
+        terms: Terms<'_>,
+        now: Timestamp,
+    ) {
         self.tries.push(tried);
-        if self.state == State::Delivered || (self.state.settled() && verdict != Verdict::Delivered) {
+        if self.state == State::Delivered || (self.state.settled() && verdict != Verdict::Delivered)
+        {
             return;
         }
         self.state = match verdict {
@@ -235,8 +259,14 @@ impl Delivery {
     }
 
     fn after_failure(&self, outcome: &Outcome, terms: Terms<'_>, now: Timestamp) -> State {
-        let Some(wait) = terms.policy.wait_after(self.tried(), outcome.retry_after(), terms.per_mille) else {
-            return State::GivenUp { reason: End::RetriesExhausted };
+        let Some(wait) =
+            terms
+                .policy
+                .wait_after(self.tried(), outcome.retry_after(), terms.per_mille)
+        else {
+            return State::GivenUp {
+                reason: End::RetriesExhausted,
+            };
         };
         let due = later(now, wait);
         if terms.useful_until.is_some_and(|until| due > until) {
@@ -270,11 +300,21 @@ mod tests {
         )
     }
 
-    fn settle(delivery: &mut Delivery, status: u16, policy: &Policy, useful_until: Option<Timestamp>, now: i64) {
+    fn settle(
+        delivery: &mut Delivery,
+        status: u16,
+        policy: &Policy,
+        useful_until: Option<Timestamp>,
+        now: i64,
+    ) {
         let outcome = Outcome::answered(status);
         let verdict = Scheme::StandardWebhooks.judge(&outcome);
         let tried = Try::new(at(now), at(now), &outcome);
-        let terms = Terms { policy, useful_until, per_mille: 0 };
+        let terms = Terms {
+            policy,
+            useful_until,
+            per_mille: 0,
+        };
         delivery.settle(tried, &outcome, verdict, terms, at(now));
     }
 
@@ -288,18 +328,81 @@ mod tests {
             want: State,
         }
         let cases = [
-            Case { name: "delivered", waits_s: vec![5], status: 200, useful_until: None, want: State::Delivered },
-            Case { name: "failed", waits_s: vec![5], status: 500, useful_until: None, want: State::Retrying { due: at(105) } },
-            Case { name: "the longest visible wait", waits_s: vec![900], status: 500, useful_until: None, want: State::Retrying { due: at(1000) } },
-            Case { name: "one second more", waits_s: vec![901], status: 500, useful_until: None, want: State::Parked { due: at(1001) } },
-            Case { name: "the last try", waits_s: vec![], status: 500, useful_until: None, want: State::GivenUp { reason: End::RetriesExhausted } },
-            Case { name: "gone", waits_s: vec![5], status: 410, useful_until: None, want: State::GivenUp { reason: End::Gone } },
-            Case { name: "just in time", waits_s: vec![5], status: 500, useful_until: Some(105), want: State::Retrying { due: at(105) } },
-            Case { name: "too late", waits_s: vec![5], status: 500, useful_until: Some(104), want: State::Expired },
+            Case {
+                name: "delivered",
+                waits_s: vec![5],
+                status: 200,
+                useful_until: None,
+                want: State::Delivered,
+            },
+            Case {
+                name: "failed",
+                waits_s: vec![5],
+                status: 500,
+                useful_until: None,
+                want: State::Retrying { due: at(105) },
+            },
+            Case {
+                name: "the longest visible wait",
+                waits_s: vec![900],
+                status: 500,
+                useful_until: None,
+                want: State::Retrying { due: at(1000) },
+            },
+            Case {
+                name: "one second more",
+                waits_s: vec![901],
+                status: 500,
+                useful_until: None,
+                want: State::Parked { due: at(1001) },
+            },
+            Case {
+                name: "the last try",
+                waits_s: vec![],
+                status: 500,
+                useful_until: None,
+                want: State::GivenUp {
+                    reason: End::RetriesExhausted,
+                },
+            },
+            Case {
+                name: "gone",
+                waits_s: vec![5],
+                status: 410,
+                useful_until: None,
+                want: State::GivenUp { reason: End::Gone },
+            },
+            Case {
+                name: "just in time",
+                waits_s: vec![5],
+                status: 500,
+                useful_until: Some(105),
+                want: State::Retrying { due: at(105) },
+            },
+            Case {
+                name: "too late",
+                waits_s: vec![5],
+                status: 500,
+                useful_until: Some(104),
+                want: State::Expired,
+            },
         ];
-        for Case { name, waits_s, status, useful_until, want } in cases {
+        for Case {
+            name,
+            waits_s,
+            status,
+            useful_until,
+            want,
+        } in cases
+        {
             let mut delivery = delivery();
-            settle(&mut delivery, status, &Policy::Ladder { waits_s }, useful_until.map(at), 100);
+            settle(
+                &mut delivery,
+                status,
+                &Policy::Ladder { waits_s },
+                useful_until.map(at),
+                100,
+            );
             assert_eq!(delivery.state, want, "{name}");
             assert_eq!(delivery.tried(), 1, "{name}");
             assert_eq!(delivery.hop, u32::from(want.as_str() == "parked"), "{name}");
@@ -312,7 +415,12 @@ mod tests {
         let mut delivery = delivery();
         settle(&mut delivery, 500, &policy, None, 1);
         settle(&mut delivery, 500, &policy, None, 2);
-        assert_eq!(delivery.state, State::GivenUp { reason: End::RetriesExhausted });
+        assert_eq!(
+            delivery.state,
+            State::GivenUp {
+                reason: End::RetriesExhausted
+            }
+        );
         settle(&mut delivery, 200, &policy, None, 3);
         settle(&mut delivery, 500, &policy, None, 4);
         assert_eq!((delivery.state, delivery.tried()), (State::Delivered, 4));
@@ -323,7 +431,8 @@ mod tests {
         let guard = Guard::IntentOpen {
             intent: IntentKey {
                 profile_id: crate::ids::ProfileId::parse("p").expect("a valid id"),
-                connector_account_id: crate::ids::ConnectorAccountId::parse("c").expect("a valid id"),
+                connector_account_id: crate::ids::ConnectorAccountId::parse("c")
+                    .expect("a valid id"),
                 invoice_id: crate::ids::InvoiceId::parse("i").expect("a valid id"),
             },
         };

@@ -53,13 +53,23 @@ struct StandardBody<'a> {
 pub fn build(event: &Event, endpoint: &Endpoint, now: Timestamp) -> Result<Request, Unsigned> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/plain, */*"));
+    headers.insert(
+        ACCEPT,
+        HeaderValue::from_static("application/json, text/plain, */*"),
+    );
     // Compressed answers are never asked for and never unpacked.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("payrelay/", env!("CARGO_PKG_VERSION"))));
+    headers.insert(
+        USER_AGENT,
+        HeaderValue::from_static(concat!("payrelay/", env!("CARGO_PKG_VERSION"))),
+    );
     let body = match endpoint.scheme {
         Scheme::Rafiki => {
-            let body = json(&RafikiBody { id: &event.id, r#type: &event.event_type, data: &event.data });
+            let body = json(&RafikiBody {
+                id: &event.id,
+                r#type: &event.event_type,
+                data: &event.data,
+            });
             // Oldest first: see `rafiki::sign`.
             let secrets: Vec<&Secret> = endpoint.live_secrets(now).rev().collect();
             let signature = rafiki::sign(&secrets, now, &body).ok_or(Unsigned)?;
@@ -72,18 +82,33 @@ pub fn build(event: &Event, endpoint: &Endpoint, now: Timestamp) -> Result<Reque
                 timestamp: event.at,
                 data: &event.data,
             });
-            let keys: Vec<_> =
-                endpoint.live_secrets(now).filter_map(|secret| standard::SigningKey::parse(secret).ok()).collect();
+            let keys: Vec<_> = endpoint
+                .live_secrets(now)
+                .filter_map(|secret| standard::SigningKey::parse(secret).ok())
+                .collect();
             if keys.is_empty() {
                 return Err(Unsigned);
             }
             insert(&mut headers, standard::ID_HEADER, event.id.as_str());
-            insert(&mut headers, standard::TIMESTAMP_HEADER, &now.as_second().to_string());
-            insert(&mut headers, standard::SIGNATURE_HEADER, &standard::sign(&keys, event.id.as_str(), now, &body));
+            insert(
+                &mut headers,
+                standard::TIMESTAMP_HEADER,
+                &now.as_second().to_string(),
+            );
+            insert(
+                &mut headers,
+                standard::SIGNATURE_HEADER,
+                &standard::sign(&keys, event.id.as_str(), now, &body),
+            );
             body
         }
     };
-    Ok(Request { url: endpoint.url.clone(), headers, body: body.into(), deadline: endpoint.deadline })
+    Ok(Request {
+        url: endpoint.url.clone(),
+        headers,
+        body: body.into(),
+        deadline: endpoint.deadline,
+    })
 }
 
 fn json<T: Serialize>(body: &T) -> Vec<u8> {
@@ -91,7 +116,8 @@ fn json<T: Serialize>(body: &T) -> Vec<u8> {
 }
 
 fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
-    let value = HeaderValue::from_str(value).expect("ids, numbers and signatures are printable ASCII");
+    let value =
+        HeaderValue::from_str(value).expect("ids, numbers and signatures are printable ASCII");
     headers.insert(HeaderName::from_static(name), value);
 }
 
@@ -126,7 +152,10 @@ mod tests {
             scheme,
             secrets: secrets
                 .iter()
-                .map(|(secret, until)| LiveSecret { secret: Secret::new(*secret), until: *until })
+                .map(|(secret, until)| LiveSecret {
+                    secret: Secret::new(*secret),
+                    until: *until,
+                })
                 .collect(),
             filter: None,
             policy: Policy::default_for(scheme),
@@ -137,7 +166,11 @@ mod tests {
     }
 
     fn header<'a>(request: &'a Request, name: &str) -> &'a str {
-        request.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        request
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 
     const NEW: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -146,9 +179,18 @@ mod tests {
     #[test]
     fn bodies_carry_the_payload_to_the_byte() {
         let now = at(1_767_225_700);
-        let rafiki = build(&event(), &endpoint(Scheme::Rafiki, &[("s", None)]), now).expect("it signs");
-        assert_eq!(rafiki.body, r#"{"id":"evt_1","type":"recovery.recovered","data":{ "amount": 25.00 }}"#);
-        let standard = build(&event(), &endpoint(Scheme::StandardWebhooks, &[(NEW, None)]), now).expect("it signs");
+        let rafiki =
+            build(&event(), &endpoint(Scheme::Rafiki, &[("s", None)]), now).expect("it signs");
+        assert_eq!(
+            rafiki.body,
+            r#"{"id":"evt_1","type":"recovery.recovered","data":{ "amount": 25.00 }}"#
+        );
+        let standard = build(
+            &event(),
+            &endpoint(Scheme::StandardWebhooks, &[(NEW, None)]),
+            now,
+        )
+        .expect("it signs");
         assert_eq!(
             standard.body,
             r#"{"type":"recovery.recovered","timestamp":"2026-01-01T00:00:00Z","data":{ "amount": 25.00 }}"#
@@ -159,7 +201,10 @@ mod tests {
 
     #[test]
     fn a_replaced_secret_signs_beside_the_new_one_until_its_time_is_over() {
-        let endpoint = endpoint(Scheme::StandardWebhooks, &[(NEW, None), (OLD, Some(at(1000)))]);
+        let endpoint = endpoint(
+            Scheme::StandardWebhooks,
+            &[(NEW, None), (OLD, Some(at(1000)))],
+        );
         let signatures = |now| {
             let request = build(&event(), &endpoint, at(now)).expect("it signs");
             header(&request, "webhook-signature").split(' ').count()
@@ -174,7 +219,10 @@ mod tests {
         let first = build(&event(), &endpoint, at(1000)).expect("it signs");
         let second = build(&event(), &endpoint, at(1010)).expect("it signs");
         assert!(header(&first, "rafiki-signature").starts_with("t=1000000, v1="));
-        assert_ne!(header(&first, "rafiki-signature"), header(&second, "rafiki-signature"));
+        assert_ne!(
+            header(&first, "rafiki-signature"),
+            header(&second, "rafiki-signature")
+        );
         assert_eq!(first.body, second.body);
     }
 
@@ -182,7 +230,11 @@ mod tests {
     fn nothing_is_sent_without_a_live_secret() {
         for scheme in Scheme::ALL {
             for secrets in [&[][..], &[("", None)], &[(NEW, Some(at(0)))]] {
-                assert_eq!(build(&event(), &endpoint(scheme, secrets), at(1)).err(), Some(Unsigned), "{secrets:?}");
+                assert_eq!(
+                    build(&event(), &endpoint(scheme, secrets), at(1)).err(),
+                    Some(Unsigned),
+                    "{secrets:?}"
+                );
             }
         }
     }

@@ -136,14 +136,25 @@ impl Vetting {
     pub fn address(&self, address: IpAddr, url: &Url) -> Result<(), TargetError> {
         let port = url.port_or_known_default().ok_or(TargetError::Port)?;
         let plain = address.to_canonical();
-        if self.runtime_api.is_some_and(|api| api.ip().to_canonical() == plain && api.port() == port) {
+        if self
+            .runtime_api
+            .is_some_and(|api| api.ip().to_canonical() == plain && api.port() == port)
+        {
             return Err(TargetError::Address);
         }
-        if self.allow.iter().any(|net| net.contains(&address) || net.contains(&plain)) {
+        if self
+            .allow
+            .iter()
+            .any(|net| net.contains(&address) || net.contains(&plain))
+        {
             return Ok(());
         }
         form(url)?;
-        if is_public(address) { Ok(()) } else { Err(TargetError::Address) }
+        if is_public(address) {
+            Ok(())
+        } else {
+            Err(TargetError::Address)
+        }
     }
 }
 
@@ -151,7 +162,10 @@ fn form(url: &Url) -> Result<(), TargetError> {
     if url.scheme() != "https" {
         return Err(TargetError::Scheme);
     }
-    if !url.port_or_known_default().is_some_and(|port| PORTS.contains(&port)) {
+    if !url
+        .port_or_known_default()
+        .is_some_and(|port| PORTS.contains(&port))
+    {
         return Err(TargetError::Port);
     }
     Ok(())
@@ -159,7 +173,10 @@ fn form(url: &Url) -> Result<(), TargetError> {
 
 fn is_public_name(name: &str) -> bool {
     let name = name.trim_end_matches('.');
-    name.contains('.') && ![".local", ".internal", ".localhost"].iter().any(|suffix| name.ends_with(suffix))
+    name.contains('.')
+        && ![".local", ".internal", ".localhost"]
+            .iter()
+            .any(|suffix| name.ends_with(suffix))
 }
 
 #[cfg(test)]
@@ -176,26 +193,101 @@ mod tests {
         let v4 = [
             ("", "0.0.0.0", "0.255.255.255", "1.0.0.0"),
             ("9.255.255.255", "10.0.0.0", "10.255.255.255", "11.0.0.0"),
-            ("100.63.255.255", "100.64.0.0", "100.127.255.255", "100.128.0.0"),
-            ("126.255.255.255", "127.0.0.0", "127.255.255.255", "128.0.0.0"),
-            ("169.253.255.255", "169.254.0.0", "169.254.255.255", "169.255.0.0"),
-            ("172.15.255.255", "172.16.0.0", "172.31.255.255", "172.32.0.0"),
+            (
+                "100.63.255.255",
+                "100.64.0.0",
+                "100.127.255.255",
+                "100.128.0.0",
+            ),
+            (
+                "126.255.255.255",
+                "127.0.0.0",
+                "127.255.255.255",
+                "128.0.0.0",
+            ),
+            (
+                "169.253.255.255",
+                "169.254.0.0",
+                "169.254.255.255",
+                "169.255.0.0",
+            ),
+            (
+                "172.15.255.255",
+                "172.16.0.0",
+                "172.31.255.255",
+                "172.32.0.0",
+            ),
             ("191.255.255.255", "192.0.0.0", "192.0.0.255", "192.0.1.0"),
             ("192.0.1.255", "192.0.2.0", "192.0.2.255", "192.0.3.0"),
-            ("192.88.98.255", "192.88.99.0", "192.88.99.255", "192.88.100.0"),
-            ("192.167.255.255", "192.168.0.0", "192.168.255.255", "192.169.0.0"),
-            ("198.17.255.255", "198.18.0.0", "198.19.255.255", "198.20.0.0"),
-            ("198.51.99.255", "198.51.100.0", "198.51.100.255", "198.51.101.0"),
-            ("203.0.112.255", "203.0.113.0", "203.0.113.255", "203.0.114.0"),
+            (
+                "192.88.98.255",
+                "192.88.99.0",
+                "192.88.99.255",
+                "192.88.100.0",
+            ),
+            (
+                "192.167.255.255",
+                "192.168.0.0",
+                "192.168.255.255",
+                "192.169.0.0",
+            ),
+            (
+                "198.17.255.255",
+                "198.18.0.0",
+                "198.19.255.255",
+                "198.20.0.0",
+            ),
+            (
+                "198.51.99.255",
+                "198.51.100.0",
+                "198.51.100.255",
+                "198.51.101.0",
+            ),
+            (
+                "203.0.112.255",
+                "203.0.113.0",
+                "203.0.113.255",
+                "203.0.114.0",
+            ),
             ("223.255.255.255", "224.0.0.0", "255.255.255.255", ""),
         ];
         let v6 = [
-            ("", "::", "1fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2000::"),
-            ("2000:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2001::", "2001:0:ffff:ffff:ffff:ffff:ffff:ffff", "2001:1::"),
-            ("2001:db7:ffff::", "2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", "2001:db9::"),
-            ("2001:ffff::", "2002::", "2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2003::"),
-            ("3ffe::", "3fff::", "3fff:0fff:ffff:ffff:ffff:ffff:ffff:ffff", "3fff:1000::"),
-            ("3fff:ffff::", "4000::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", ""),
+            (
+                "",
+                "::",
+                "1fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+                "2000::",
+            ),
+            (
+                "2000:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+                "2001::",
+                "2001:0:ffff:ffff:ffff:ffff:ffff:ffff",
+                "2001:1::",
+            ),
+            (
+                "2001:db7:ffff::",
+                "2001:db8::",
+                "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff",
+                "2001:db9::",
+            ),
+            (
+                "2001:ffff::",
+                "2002::",
+                "2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+                "2003::",
+            ),
+            (
+                "3ffe::",
+                "3fff::",
+                "3fff:0fff:ffff:ffff:ffff:ffff:ffff:ffff",
+                "3fff:1000::",
+            ),
+            (
+                "3fff:ffff::",
+                "4000::",
+                "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+                "",
+            ),
         ];
         for (before, first, last, after) in v4.into_iter().chain(v6) {
             for public in [before, after].into_iter().filter(|text| !text.is_empty()) {
@@ -261,11 +353,31 @@ mod tests {
             ("http://localhost:3001/", "127.0.0.1", Ok(())),
             ("http://localhost:3001/", "::ffff:127.0.0.1", Ok(())),
             ("http://shop.example/", "8.8.8.8", Err(TargetError::Scheme)),
-            ("https://shop.example:3001/", "8.8.8.8", Err(TargetError::Port)),
-            ("https://shop.example/", "10.0.0.1", Err(TargetError::Address)),
-            ("http://127.0.0.1:9001/", "127.0.0.1", Err(TargetError::Address)),
-            ("http://localhost:9001/", "127.0.0.1", Err(TargetError::Address)),
-            ("http://localhost:9001/", "::ffff:127.0.0.1", Err(TargetError::Address)),
+            (
+                "https://shop.example:3001/",
+                "8.8.8.8",
+                Err(TargetError::Port),
+            ),
+            (
+                "https://shop.example/",
+                "10.0.0.1",
+                Err(TargetError::Address),
+            ),
+            (
+                "http://127.0.0.1:9001/",
+                "127.0.0.1",
+                Err(TargetError::Address),
+            ),
+            (
+                "http://localhost:9001/",
+                "127.0.0.1",
+                Err(TargetError::Address),
+            ),
+            (
+                "http://localhost:9001/",
+                "::ffff:127.0.0.1",
+                Err(TargetError::Address),
+            ),
         ];
         for (text, address, want) in cases {
             assert_eq!(judge(text, address), want, "{text} at {address}");

@@ -76,10 +76,13 @@ impl Recipients {
             Self::Chosen(roles) => Some(roles.values()),
             Self::SetAside(_) => None,
         };
-        chosen.into_iter().flatten().flat_map(|chosen| match chosen {
-            Chosen::Endpoints(endpoints) => endpoints.iter(),
-            Chosen::Nobody(_) => [].iter(),
-        })
+        chosen
+            .into_iter()
+            .flatten()
+            .flat_map(|chosen| match chosen {
+                Chosen::Endpoints(endpoints) => endpoints.iter(),
+                Chosen::Nobody(_) => [].iter(),
+            })
     }
 
     /// Why it goes to nobody, if so.

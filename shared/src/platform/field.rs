@@ -37,7 +37,10 @@ pub struct FieldError {
 
 /// Turns a problem into the error of the field it was found in.
 pub(super) fn at<P: Into<Problem>>(field: &'static str) -> impl FnOnce(P) -> FieldError {
-    move |problem| FieldError { field: field.to_owned(), problem: problem.into() }
+    move |problem| FieldError {
+        field: field.to_owned(),
+        problem: problem.into(),
+    }
 }
 
 /// Reads a body into the form a platform documents, naming the path of what does not fit.
@@ -46,18 +49,26 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, FieldError> {
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let inner = error.inner();
         let not_json = inner.is_syntax() || inner.is_eof();
-        let (field, problem) =
-            if not_json { ("body".to_owned(), Problem::NotJson) } else { (path(&error), Problem::Shape) };
+        let (field, problem) = if not_json {
+            ("body".to_owned(), Problem::NotJson)
+        } else {
+            (path(&error), Problem::Shape)
+        };
         FieldError { field, problem }
     })?;
-    json.end().map_err(|_| FieldError { field: "body".to_owned(), problem: Problem::NotJson })?;
+    json.end().map_err(|_| FieldError {
+        field: "body".to_owned(),
+        problem: Problem::NotJson,
+    })?;
     Ok(value)
 }
 
 /// The path of a missing field ends at the object that lacks it; the parser's message names the field.
 fn path(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
     let message = error.inner().to_string();
-    let name = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+    let name = message
+        .strip_prefix("missing field `")
+        .and_then(|rest| rest.split('`').next());
     let parent = (error.path().iter().len() > 0).then(|| error.path().to_string());
     match (parent, name) {
         (Some(parent), Some(name)) => format!("{parent}.{name}"),

@@ -30,8 +30,16 @@ impl Adapter for Stripe {
         account: &BillingAccount,
         now: Timestamp,
     ) -> Result<Verified, VerifyError> {
-        let header = headers.get(stripe::HEADER).map(|value| value.to_str().map_err(|_| VerifyError::Malformed));
-        stripe::verify(header.transpose()?, body, &account.webhook_secrets, now, TOLERANCE)
+        let header = headers
+            .get(stripe::HEADER)
+            .map(|value| value.to_str().map_err(|_| VerifyError::Malformed));
+        stripe::verify(
+            header.transpose()?,
+            body,
+            &account.webhook_secrets,
+            now,
+            TOLERANCE,
+        )
     }
 
     fn interpret(
@@ -41,25 +49,36 @@ impl Adapter for Stripe {
         _proof: &Verified,
     ) -> Result<Interpretation, FieldError> {
         let envelope: Envelope = read(body)?;
-        let happened = Timestamp::from_second(envelope.created).map_err(|_| Problem::Time).map_err(at("created"))?;
+        let happened = Timestamp::from_second(envelope.created)
+            .map_err(|_| Problem::Time)
+            .map_err(at("created"))?;
         let source = Source::new(Platform::Stripe.as_str());
         let Some((kind, rank)) = meaning(envelope.event_type.as_str()) else {
             let platform_type = envelope.event_type;
-            return Ok(Interpretation::Ignored(Ignored { id: envelope.id, source, platform_type, at: happened }));
+            return Ok(Interpretation::Ignored(Ignored {
+                id: envelope.id,
+                source,
+                platform_type,
+                at: happened,
+            }));
         };
         let invoice = read::<Notification>(body)?.data.object;
         let currency = Currency::parse(&invoice.currency)
             .ok_or(MoneyError::UnknownCurrency)
             .map_err(at("data.object.currency"))?;
-        let money = |amount, field| Money::from_scaled(amount, digits(currency), currency).map_err(at(field));
+        let money = |amount, field| {
+            Money::from_scaled(amount, digits(currency), currency).map_err(at(field))
+        };
         let amount = money(invoice.amount_due, "data.object.amount_due")?;
         let charged = match kind {
-            SignalKind::PaymentFailed => {
-                Some((Status::Failed, money(invoice.amount_remaining, "data.object.amount_remaining")?))
-            }
-            SignalKind::PaymentSucceeded if invoice.charged() => {
-                Some((Status::Succeeded, money(invoice.amount_paid, "data.object.amount_paid")?))
-            }
+            SignalKind::PaymentFailed => Some((
+                Status::Failed,
+                money(invoice.amount_remaining, "data.object.amount_remaining")?,
+            )),
+            SignalKind::PaymentSucceeded if invoice.charged() => Some((
+                Status::Succeeded,
+                money(invoice.amount_paid, "data.object.amount_paid")?,
+            )),
             SignalKind::PaymentSucceeded
             | SignalKind::PaymentPending
             | SignalKind::InvoiceCancelled
@@ -67,13 +86,25 @@ impl Adapter for Stripe {
         };
         let charge = charged
             .map(|(status, amount)| {
-                let key = invoice.charge_key(status).map_err(at("data.object.charge"))?;
+                let key = invoice
+                    .charge_key(status)
+                    .map_err(at("data.object.charge"))?;
                 let transaction_id = invoice.payment_intent.clone();
-                Ok(Charge { key, status, amount, transaction_id, decline: None })
+                Ok(Charge {
+                    key,
+                    status,
+                    amount,
+                    transaction_id,
+                    decline: None,
+                })
             })
             .transpose()?;
         Ok(Interpretation::Signal(Box::new(Signal {
-            order: Order { at: happened, rank, id: envelope.id.clone() },
+            order: Order {
+                at: happened,
+                rank,
+                id: envelope.id.clone(),
+            },
             id: envelope.id,
             source,
             intent: intent_key(account, invoice.id),
@@ -88,7 +119,9 @@ impl Adapter for Stripe {
 fn meaning(event_type: &str) -> Option<(SignalKind, u8)> {
     match event_type {
         "invoice.payment_failed" => Some((SignalKind::PaymentFailed, 0)),
-        "invoice.voided" | "invoice.marked_uncollectible" => Some((SignalKind::InvoiceCancelled, 1)),
+        "invoice.voided" | "invoice.marked_uncollectible" => {
+            Some((SignalKind::InvoiceCancelled, 1))
+        }
         "invoice.paid" | "invoice.payment_succeeded" => Some((SignalKind::PaymentSucceeded, 2)),
         _ => None,
     }
@@ -194,7 +227,9 @@ mod tests {
             http::HeaderName::from_static(stripe::HEADER),
             http::HeaderValue::from_str(&header).expect("a header of ASCII"),
         )]);
-        let proof = Stripe.verify(&headers, body.as_bytes(), &account(), now).expect("a fresh signature");
+        let proof = Stripe
+            .verify(&headers, body.as_bytes(), &account(), now)
+            .expect("a fresh signature");
         Stripe.interpret(body.as_bytes(), &account(), &proof)
     }
 
@@ -216,22 +251,38 @@ mod tests {
             Case {
                 name: "payment_failed",
                 body: fixture!("invoice.payment_failed"),
-                want: (SignalKind::PaymentFailed, 2500, Some(("ch_3QfA1", Status::Failed, 2500))),
+                want: (
+                    SignalKind::PaymentFailed,
+                    2500,
+                    Some(("ch_3QfA1", Status::Failed, 2500)),
+                ),
             },
             Case {
                 name: "payment_failed, basil",
                 body: fixture!("invoice.payment_failed.basil"),
-                want: (SignalKind::PaymentFailed, 2500, Some(("in_1QfInv:1", Status::Failed, 2500))),
+                want: (
+                    SignalKind::PaymentFailed,
+                    2500,
+                    Some(("in_1QfInv:1", Status::Failed, 2500)),
+                ),
             },
             Case {
                 name: "paid",
                 body: fixture!("invoice.paid"),
-                want: (SignalKind::PaymentSucceeded, 2500, Some(("ch_3QfA2", Status::Succeeded, 2500))),
+                want: (
+                    SignalKind::PaymentSucceeded,
+                    2500,
+                    Some(("ch_3QfA2", Status::Succeeded, 2500)),
+                ),
             },
             Case {
                 name: "paid, basil",
                 body: fixture!("invoice.paid.basil"),
-                want: (SignalKind::PaymentSucceeded, 2500, Some(("in_1QfInv:paid", Status::Succeeded, 2500))),
+                want: (
+                    SignalKind::PaymentSucceeded,
+                    2500,
+                    Some(("in_1QfInv:paid", Status::Succeeded, 2500)),
+                ),
             },
             Case {
                 name: "paid without a charge",
@@ -241,9 +292,17 @@ mod tests {
             Case {
                 name: "payment_succeeded",
                 body: fixture!("invoice.payment_succeeded"),
-                want: (SignalKind::PaymentSucceeded, 2500, Some(("ch_3QfA2", Status::Succeeded, 2500))),
+                want: (
+                    SignalKind::PaymentSucceeded,
+                    2500,
+                    Some(("ch_3QfA2", Status::Succeeded, 2500)),
+                ),
             },
-            Case { name: "voided", body: fixture!("invoice.voided"), want: (SignalKind::InvoiceCancelled, 2500, None) },
+            Case {
+                name: "voided",
+                body: fixture!("invoice.voided"),
+                want: (SignalKind::InvoiceCancelled, 2500, None),
+            },
             Case {
                 name: "marked_uncollectible",
                 body: fixture!("invoice.marked_uncollectible"),
@@ -252,7 +311,10 @@ mod tests {
         ];
         for Case { name, body, want } in cases {
             let signal = signal(body);
-            let charge = signal.charge.as_ref().map(|c| (c.key.as_str(), c.status, c.amount.amount));
+            let charge = signal
+                .charge
+                .as_ref()
+                .map(|c| (c.key.as_str(), c.status, c.amount.amount));
             assert_eq!((signal.kind, signal.amount.amount, charge), want, "{name}");
             assert_eq!(signal.intent.invoice_id.as_str(), "in_1QfInv", "{name}");
             assert_eq!(signal.amount.currency.code(), "USD", "{name}");
@@ -268,32 +330,76 @@ mod tests {
         }
         let due = "data.object.amount_due";
         let cases = [
-            Case { currency: "usd", given: 2500, want: Ok(2500) },
-            Case { currency: "jpy", given: 2500, want: Ok(2500) },
-            Case { currency: "kwd", given: 2500, want: Ok(2500) },
-            Case { currency: "isk", given: 2500, want: Ok(25) },
-            Case { currency: "isk", given: 2501, want: Err((due, Problem::Money(MoneyError::NotWhole))) },
-            Case { currency: "ugx", given: 2500, want: Ok(25) },
-            Case { currency: "mga", given: 2500, want: Ok(250_000) },
+            Case {
+                currency: "usd",
+                given: 2500,
+                want: Ok(2500),
+            },
+            Case {
+                currency: "jpy",
+                given: 2500,
+                want: Ok(2500),
+            },
+            Case {
+                currency: "kwd",
+                given: 2500,
+                want: Ok(2500),
+            },
+            Case {
+                currency: "isk",
+                given: 2500,
+                want: Ok(25),
+            },
+            Case {
+                currency: "isk",
+                given: 2501,
+                want: Err((due, Problem::Money(MoneyError::NotWhole))),
+            },
+            Case {
+                currency: "ugx",
+                given: 2500,
+                want: Ok(25),
+            },
+            Case {
+                currency: "mga",
+                given: 2500,
+                want: Ok(250_000),
+            },
             Case {
                 currency: "zzz",
                 given: 2500,
-                want: Err(("data.object.currency", Problem::Money(MoneyError::UnknownCurrency))),
+                want: Err((
+                    "data.object.currency",
+                    Problem::Money(MoneyError::UnknownCurrency),
+                )),
             },
         ];
-        for Case { currency, given, want } in cases {
+        for Case {
+            currency,
+            given,
+            want,
+        } in cases
+        {
             let body = fixture!("invoice.payment_failed")
                 .replace("\"usd\"", &format!("\"{currency}\""))
                 .replace("2500", &given.to_string());
-            let got = interpret(&body).map_err(|error| (error.field, error.problem)).map(|_| signal(&body).amount.amount);
-            assert_eq!(got, want.map_err(|(field, problem)| (field.to_owned(), problem)), "{given} {currency}");
+            let got = interpret(&body)
+                .map_err(|error| (error.field, error.problem))
+                .map(|_| signal(&body).amount.amount);
+            assert_eq!(
+                got,
+                want.map_err(|(field, problem)| (field.to_owned(), problem)),
+                "{given} {currency}"
+            );
         }
     }
 
     #[test]
     fn a_genuine_event_of_another_type_is_ignored_by_name() {
         match interpret(fixture!("customer.created")) {
-            Ok(Interpretation::Ignored(ignored)) => assert_eq!(ignored.platform_type.as_str(), "customer.created"),
+            Ok(Interpretation::Ignored(ignored)) => {
+                assert_eq!(ignored.platform_type.as_str(), "customer.created")
+            }
             other => panic!("not ignored: {other:?}"),
         }
     }
@@ -304,17 +410,53 @@ mod tests {
         let without = |field: &str| body.replace(&format!("\"{field}\""), "\"other\"");
         let cases = [
             ("no JSON", "not json".to_owned(), "`body` is not JSON"),
-            ("cut short", body.get(..100).unwrap_or_default().to_owned(), "`body` is not JSON"),
-            ("more than one document", format!("{body}{{}}"), "`body` is not JSON"),
-            ("no object", "[]".to_owned(), "`body` is missing or of the wrong kind"),
-            ("no type", without("type"), "`type` is missing or of the wrong kind"),
-            ("no created", without("created"), "`created` is missing or of the wrong kind"),
-            ("no currency", without("currency"), "`data.object.currency` is missing or of the wrong kind"),
-            ("an amount of text", body.replace(":2500", ":\"x\""), "`data.object.amount_due` is missing or of the wrong kind"),
-            ("a time out of range", body.replace("1735689660", "99999999999999"), "`created` is not a unix time in seconds"),
+            (
+                "cut short",
+                body.get(..100).unwrap_or_default().to_owned(),
+                "`body` is not JSON",
+            ),
+            (
+                "more than one document",
+                format!("{body}{{}}"),
+                "`body` is not JSON",
+            ),
+            (
+                "no object",
+                "[]".to_owned(),
+                "`body` is missing or of the wrong kind",
+            ),
+            (
+                "no type",
+                without("type"),
+                "`type` is missing or of the wrong kind",
+            ),
+            (
+                "no created",
+                without("created"),
+                "`created` is missing or of the wrong kind",
+            ),
+            (
+                "no currency",
+                without("currency"),
+                "`data.object.currency` is missing or of the wrong kind",
+            ),
+            (
+                "an amount of text",
+                body.replace(":2500", ":\"x\""),
+                "`data.object.amount_due` is missing or of the wrong kind",
+            ),
+            (
+                "a time out of range",
+                body.replace("1735689660", "99999999999999"),
+                "`created` is not a unix time in seconds",
+            ),
         ];
         for (name, body, want) in cases {
-            assert_eq!(interpret(&body).map_err(|error| error.to_string()), Err(want.to_owned()), "{name}");
+            assert_eq!(
+                interpret(&body).map_err(|error| error.to_string()),
+                Err(want.to_owned()),
+                "{name}"
+            );
         }
     }
 

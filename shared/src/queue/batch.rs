@@ -69,7 +69,12 @@ impl Batch {
         quarantine: Arc<dyn Quarantine>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { handler, defer, quarantine, clock }
+        Self {
+            handler,
+            defer,
+            quarantine,
+            clock,
+        }
     }
 
     /// The queue whose messages it reads.
@@ -86,27 +91,37 @@ impl Batch {
             .zip(dispositions)
             .filter_map(|(message, disposition)| match disposition {
                 Disposition::Done => None,
-                Disposition::Retry { after, .. } => {
-                    Some((message, after.clamp(SignedDuration::from_secs(1), HIDDEN_MOST)))
-                }
+                Disposition::Retry { after, .. } => Some((
+                    message,
+                    after.clamp(SignedDuration::from_secs(1), HIDDEN_MOST),
+                )),
             })
             .collect();
-        let leases: Vec<(Receipt, SignedDuration)> =
-            again.iter().map(|(message, after)| (message.receipt.clone(), *after)).collect();
+        let leases: Vec<(Receipt, SignedDuration)> = again
+            .iter()
+            .map(|(message, after)| (message.receipt.clone(), *after))
+            .collect();
         if !leases.is_empty()
             && let Err(problem) = self.defer.defer(self.queue(), leases).await
         {
             // The messages are still ours; they come again after the queue's own visibility timeout.
             warn!(queue = self.queue().as_str(), error = %problem, "could not set the wait of messages");
         }
-        again.into_iter().map(|(message, _)| message.id.clone()).collect()
+        again
+            .into_iter()
+            .map(|(message, _)| message.id.clone())
+            .collect()
     }
 
     async fn one(&self, message: &Received) -> Disposition {
         let task = match Task::decode(&message.body) {
             Ok(task) if task.queue() == self.queue() => task,
             Ok(task) => {
-                error!(message.id, task = task.queue().as_str(), "a task on the wrong queue");
+                error!(
+                    message.id,
+                    task = task.queue().as_str(),
+                    "a task on the wrong queue"
+                );
                 return self.quarantine(message, Cause::Undecodable, None).await;
             }
             Err(problem) => {
@@ -115,12 +130,17 @@ impl Batch {
             }
         };
         let tenant = task.tenant().clone();
-        let disposition = match AssertUnwindSafe(self.handler.handle(task, message)).catch_unwind().await {
+        let disposition = match AssertUnwindSafe(self.handler.handle(task, message))
+            .catch_unwind()
+            .await
+        {
             Ok(disposition) => disposition,
             Err(_) => return self.panicked(message, tenant).await,
         };
         match disposition {
-            Disposition::Retry { tries, .. } if message.count > tries.saturating_add(UNEXPLAINED) => {
+            Disposition::Retry { tries, .. }
+                if message.count > tries.saturating_add(UNEXPLAINED) =>
+            {
                 self.quarantine(message, Cause::Stuck, Some(tenant)).await
             }
             Disposition::Retry { .. } | Disposition::Done => disposition,
@@ -129,12 +149,25 @@ impl Batch {
 
     async fn panicked(&self, message: &Received, tenant: crate::ids::TenantId) -> Disposition {
         error!(message.id, tenant = tenant.as_str(), "the handler panicked");
-        match self.quarantine.count_panic(self.queue(), &message.id, self.clock.now()).await {
-            Ok(panics) if panics >= PANICS => self.quarantine(message, Cause::Panicked, Some(tenant)).await,
-            Ok(_) => Disposition::Retry { after: AFTER_ACCIDENT, tries: 0 },
+        match self
+            .quarantine
+            .count_panic(self.queue(), &message.id, self.clock.now())
+            .await
+        {
+            Ok(panics) if panics >= PANICS => {
+                self.quarantine(message, Cause::Panicked, Some(tenant))
+                    .await
+            }
+            Ok(_) => Disposition::Retry {
+                after: AFTER_ACCIDENT,
+                tries: 0,
+            },
             Err(problem) => {
                 warn!(message.id, error = %problem, "could not count a panic");
-                Disposition::Retry { after: AFTER_ACCIDENT, tries: 0 }
+                Disposition::Retry {
+                    after: AFTER_ACCIDENT,
+                    tries: 0,
+                }
             }
         }
     }
@@ -148,12 +181,20 @@ impl Batch {
         let entry = Quarantined::new(self.queue(), message, cause, tenant, self.clock.now());
         match self.quarantine.quarantine(&entry).await {
             Ok(()) => {
-                error!(message.id, quarantine.id = entry.id.as_str(), cause = cause.as_str(), "quarantined");
+                error!(
+                    message.id,
+                    quarantine.id = entry.id.as_str(),
+                    cause = cause.as_str(),
+                    "quarantined"
+                );
                 Disposition::Done
             }
             Err(problem) => {
                 warn!(message.id, error = %problem, "could not quarantine a message");
-                Disposition::Retry { after: AFTER_ACCIDENT, tries: message.count }
+                Disposition::Retry {
+                    after: AFTER_ACCIDENT,
+                    tries: message.count,
+                }
             }
         }
     }

@@ -33,7 +33,11 @@ pub struct Spec {
 impl Default for Spec {
     /// As the template has the work queues.
     fn default() -> Self {
-        Self { visibility: SignedDuration::from_secs(180), max_receive: 1000, fifo: false }
+        Self {
+            visibility: SignedDuration::from_secs(180),
+            max_receive: 1000,
+            fifo: false,
+        }
     }
 }
 
@@ -67,7 +71,12 @@ struct Line {
 
 impl Line {
     fn new(name: String, spec: Spec, dead: Option<Arc<Line>>) -> Arc<Self> {
-        Arc::new(Self { name, spec, dead, state: Mutex::default() })
+        Arc::new(Self {
+            name,
+            spec,
+            dead,
+            state: Mutex::default(),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -77,7 +86,9 @@ impl Line {
     fn push(&self, message: Message, now: Timestamp) {
         let mut state = self.lock();
         if self.spec.fifo {
-            state.deduplicated.retain(|_, at| now.duration_since(*at) < DEDUPLICATED_FOR);
+            state
+                .deduplicated
+                .retain(|_, at| now.duration_since(*at) < DEDUPLICATED_FOR);
             if let Some(id) = &message.deduplication
                 && state.deduplicated.insert(id.clone(), now).is_some()
             {
@@ -86,15 +97,26 @@ impl Line {
         }
         let id = format!("{}-{}", self.name, state.next);
         let visible_at = later(now, message.delay);
-        state.store(Stored { id, message, sent: now, count: 0, visible_at, in_flight: false });
+        state.store(Stored {
+            id,
+            message,
+            sent: now,
+            count: 0,
+            visible_at,
+            in_flight: false,
+        });
     }
 
     fn receive(&self, most: usize, now: Timestamp) -> Vec<Received> {
         let mut state = self.lock();
         let mut taken = Vec::new();
         while taken.len() < most.min(BATCH_MOST) && state.in_flight < IN_FLIGHT_MOST {
-            let Some(key) = state.next_ready(self.spec.fifo, &taken, now) else { break };
-            let Some(mut stored) = state.take(key) else { break };
+            let Some(key) = state.next_ready(self.spec.fifo, &taken, now) else {
+                break;
+            };
+            let Some(mut stored) = state.take(key) else {
+                break;
+            };
             if stored.count >= self.spec.max_receive
                 && let Some(dead) = &self.dead
             {
@@ -122,10 +144,17 @@ impl Line {
     }
 
     fn with_leased(&self, receipt: &Receipt, then: impl FnOnce(&mut State, u64, Stored)) -> bool {
-        let Some((key, count)) = receipt.0.split_once(':') else { return false };
-        let (Ok(key), Ok(count)) = (key.parse(), count.parse::<u32>()) else { return false };
+        let Some((key, count)) = receipt.0.split_once(':') else {
+            return false;
+        };
+        let (Ok(key), Ok(count)) = (key.parse(), count.parse::<u32>()) else {
+            return false;
+        };
         let mut state = self.lock();
-        let current = state.stored.get(&key).is_some_and(|stored| stored.count == count);
+        let current = state
+            .stored
+            .get(&key)
+            .is_some_and(|stored| stored.count == count);
         match current.then(|| state.take(key)).flatten() {
             Some(stored) => {
                 then(&mut state, key, stored);
@@ -156,12 +185,24 @@ impl State {
         Some(stored)
     }
 
-    fn next_ready(&self, fifo: bool, taken: &[(Option<String>, Received)], now: Timestamp) -> Option<u64> {
+    fn next_ready(
+        &self,
+        fifo: bool,
+        taken: &[(Option<String>, Received)],
+        now: Timestamp,
+    ) -> Option<u64> {
         if !fifo {
-            return self.by_time.first().filter(|(at, _)| *at <= now).map(|(_, key)| *key);
+            return self
+                .by_time
+                .first()
+                .filter(|(at, _)| *at <= now)
+                .map(|(_, key)| *key);
         }
         // A group waits for its messages in flight, unless they are in this very batch.
-        let ours: HashSet<&str> = taken.iter().map(|(_, received)| received.id.as_str()).collect();
+        let ours: HashSet<&str> = taken
+            .iter()
+            .map(|(_, received)| received.id.as_str())
+            .collect();
         let mut waiting = HashSet::new();
         self.stored.iter().find_map(|(key, stored)| {
             if ours.contains(stored.id.as_str()) {
@@ -195,51 +236,84 @@ impl MemoryQueues {
     pub fn with(clock: Arc<dyn Clock>, specs: &[(Queue, Spec)]) -> Self {
         let line = |(queue, spec): &(Queue, Spec)| {
             let dead = Line::new(format!("{}-dead", queue.as_str()), *spec, None);
-            (*queue, Line::new(queue.as_str().to_owned(), *spec, Some(dead)))
+            (
+                *queue,
+                Line::new(queue.as_str().to_owned(), *spec, Some(dead)),
+            )
         };
-        Self { clock, lines: Arc::new(specs.iter().map(line).collect()) }
+        Self {
+            clock,
+            lines: Arc::new(specs.iter().map(line).collect()),
+        }
     }
 
     /// The dead letters of every queue, as queues.
     #[must_use]
     pub fn dead_letters(&self) -> Self {
         let dead = |(queue, line): (&Queue, &Arc<Line>)| Some((*queue, line.dead.clone()?));
-        Self { clock: self.clock.clone(), lines: Arc::new(self.lines.iter().filter_map(dead).collect()) }
+        Self {
+            clock: self.clock.clone(),
+            lines: Arc::new(self.lines.iter().filter_map(dead).collect()),
+        }
     }
 
     /// When the next message shows, if any is stored; a time that has passed means now.
     #[must_use]
     pub fn next_visible(&self, queue: Queue) -> Option<Timestamp> {
-        self.lines.get(&queue)?.lock().by_time.first().map(|(at, _)| *at)
+        self.lines
+            .get(&queue)?
+            .lock()
+            .by_time
+            .first()
+            .map(|(at, _)| *at)
     }
 
     /// How many messages a queue holds, hidden ones included.
     #[must_use]
     pub fn len(&self, queue: Queue) -> usize {
-        self.lines.get(&queue).map_or(0, |line| line.lock().stored.len())
+        self.lines
+            .get(&queue)
+            .map_or(0, |line| line.lock().stored.len())
     }
 
     /// Whether no queue holds a message.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.lines.values().all(|line| line.lock().stored.is_empty())
+        self.lines
+            .values()
+            .all(|line| line.lock().stored.is_empty())
     }
 
     fn line(&self, queue: Queue) -> Result<&Line, QueueError> {
-        let missing = || QueueError::Unavailable(format!("there is no queue `{}`", queue.as_str()).into());
-        self.lines.get(&queue).map(AsRef::as_ref).ok_or_else(missing)
+        let missing =
+            || QueueError::Unavailable(format!("there is no queue `{}`", queue.as_str()).into());
+        self.lines
+            .get(&queue)
+            .map(AsRef::as_ref)
+            .ok_or_else(missing)
     }
 }
 
 fn partly(sent: usize, done: usize) -> Result<(), QueueError> {
-    if done == sent { Ok(()) } else { Err(QueueError::Partly { sent, refused: sent - done }) }
+    if done == sent {
+        Ok(())
+    } else {
+        Err(QueueError::Partly {
+            sent,
+            refused: sent - done,
+        })
+    }
 }
 
 #[async_trait]
 impl Enqueue for MemoryQueues {
     async fn send(&self, queue: Queue, messages: Vec<Message>) -> Result<(), QueueError> {
         let line = self.line(queue)?;
-        if let Some(size) = messages.iter().map(Message::size).find(|size| *size > MESSAGE_MOST) {
+        if let Some(size) = messages
+            .iter()
+            .map(Message::size)
+            .find(|size| *size > MESSAGE_MOST)
+        {
             return Err(QueueError::TooLarge { size });
         }
         let now = self.clock.now();
@@ -252,7 +326,12 @@ impl Enqueue for MemoryQueues {
 
 #[async_trait]
 impl Lease for MemoryQueues {
-    async fn receive(&self, queue: Queue, most: usize, _wait: SignedDuration) -> Result<Vec<Received>, QueueError> {
+    async fn receive(
+        &self,
+        queue: Queue,
+        most: usize,
+        _wait: SignedDuration,
+    ) -> Result<Vec<Received>, QueueError> {
         Ok(self.line(queue)?.receive(most, self.clock.now()))
     }
 
@@ -268,7 +347,11 @@ impl Lease for MemoryQueues {
 
 #[async_trait]
 impl Defer for MemoryQueues {
-    async fn defer(&self, queue: Queue, leases: Vec<(Receipt, SignedDuration)>) -> Result<(), QueueError> {
+    async fn defer(
+        &self,
+        queue: Queue,
+        leases: Vec<(Receipt, SignedDuration)>,
+    ) -> Result<(), QueueError> {
         let line = self.line(queue)?;
         let now = self.clock.now();
         let deferred = leases.iter().filter(|(receipt, wait)| {

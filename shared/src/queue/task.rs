@@ -144,9 +144,15 @@ impl Task {
     /// The task as a message.
     #[must_use]
     pub fn encode(&self) -> Message {
-        let body = serde_json::to_string(&Envelope { v: VERSION, task: self })
-            .expect("ids, times and JSON texts always have a JSON form");
-        Message { group: Some(self.group()), ..Message::new(sqs_text(body)) }
+        let body = serde_json::to_string(&Envelope {
+            v: VERSION,
+            task: self,
+        })
+        .expect("ids, times and JSON texts always have a JSON form");
+        Message {
+            group: Some(self.group()),
+            ..Message::new(sqs_text(body))
+        }
     }
 
     /// Reads a message's body.
@@ -168,14 +174,17 @@ impl Task {
         if v != VERSION {
             return Err(DecodeError::Version(v));
         }
-        serde_json::from_str::<Envelope<Self>>(body).map(|envelope| envelope.task).map_err(malformed)
+        serde_json::from_str::<Envelope<Self>>(body)
+            .map(|envelope| envelope.task)
+            .map_err(malformed)
     }
 }
 
 /// SQS refuses U+FFFE and U+FFFF, which JSON allows; inside a JSON string they can be escaped.
 fn sqs_text(json: String) -> String {
     if json.contains(['\u{fffe}', '\u{ffff}']) {
-        json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
+        json.replace('\u{fffe}', "\\ufffe")
+            .replace('\u{ffff}', "\\uffff")
     } else {
         json
     }
@@ -185,10 +194,16 @@ fn sqs_text(json: String) -> String {
 ///
 /// # Errors
 /// See [`QueueError`]; after an error any of them may or may not have been sent, so send all of them again.
-pub async fn send(queues: &dyn Enqueue, tasks: impl IntoIterator<Item = Task>) -> Result<(), QueueError> {
+pub async fn send(
+    queues: &dyn Enqueue,
+    tasks: impl IntoIterator<Item = Task>,
+) -> Result<(), QueueError> {
     let mut by_queue = std::collections::BTreeMap::<Queue, Vec<Message>>::new();
     for task in tasks {
-        by_queue.entry(task.queue()).or_default().push(task.encode());
+        by_queue
+            .entry(task.queue())
+            .or_default()
+            .push(task.encode());
     }
     for (queue, messages) in by_queue {
         queues.send(queue, messages).await?;
@@ -223,7 +238,13 @@ mod tests {
 
     #[test]
     fn a_task_comes_back_with_its_payload_to_the_byte() {
-        for data in ["{ \"a\": 1.50 }", "\"\u{b}caf\u{e9} \u{1f600}\"".replace('\u{b}', "\\u000b").as_str(), "[]"] {
+        for data in [
+            "{ \"a\": 1.50 }",
+            "\"\u{b}caf\u{e9} \u{1f600}\""
+                .replace('\u{b}', "\\u000b")
+                .as_str(),
+            "[]",
+        ] {
             let task = deliver(data);
             assert_eq!(Task::decode(&task.encode().body), Ok(task), "{data}");
         }
@@ -235,7 +256,8 @@ mod tests {
         assert!(!body.contains(['\u{fffe}', '\u{ffff}']));
         match Task::decode(&body) {
             Ok(Task::Deliver(task)) => {
-                let text: String = serde_json::from_str(task.event.data.as_str()).expect("a JSON string");
+                let text: String =
+                    serde_json::from_str(task.event.data.as_str()).expect("a JSON string");
                 assert_eq!(text, "\u{fffe}\u{ffff}");
             }
             other => panic!("{other:?}"),
@@ -245,17 +267,27 @@ mod tests {
     #[test]
     fn what_is_no_task_is_refused_without_quoting_it() {
         let malformed = |body: &str| Task::decode(body).map_err(|error| error.to_string());
-        assert_eq!(malformed("secret"), Err("the message is no task: syntax error at line 1, column 1".into()));
-        assert_eq!(malformed(r#"{"v":2,"task":{}}"#), Err("the message is a task of version 2, which is not known here".into()));
+        assert_eq!(
+            malformed("secret"),
+            Err("the message is no task: syntax error at line 1, column 1".into())
+        );
+        assert_eq!(
+            malformed(r#"{"v":2,"task":{}}"#),
+            Err("the message is a task of version 2, which is not known here".into())
+        );
         assert!(malformed(r#"{"v":1,"task":{"nonsense":{}}}"#).is_err());
     }
 
     #[test]
     fn deliveries_to_one_endpoint_share_a_group_and_others_do_not() {
         let first = deliver("1").encode().group;
-        let Task::Deliver(task) = deliver("2") else { unreachable!("it is a delivery") };
-        let elsewhere =
-            Task::Deliver(DeliverTask { endpoint: EndpointId::parse("other").expect("a valid id"), ..task });
+        let Task::Deliver(task) = deliver("2") else {
+            unreachable!("it is a delivery")
+        };
+        let elsewhere = Task::Deliver(DeliverTask {
+            endpoint: EndpointId::parse("other").expect("a valid id"),
+            ..task
+        });
         assert_eq!(first, deliver("2").encode().group);
         assert_ne!(first, elsewhere.encode().group);
     }

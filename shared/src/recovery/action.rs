@@ -26,9 +26,15 @@ pub enum Action {
 #[must_use]
 pub fn action(kind: SignalKind, triggered_by: Option<TriggeredBy>) -> Action {
     match (kind, triggered_by) {
-        (SignalKind::PaymentFailed | SignalKind::PaymentSucceeded, Some(TriggeredBy::Internal)) => Action::NoAction,
-        (SignalKind::PaymentFailed, Some(TriggeredBy::External) | None) => Action::ScheduleFailedPayment,
-        (SignalKind::PaymentSucceeded, Some(TriggeredBy::External) | None) => Action::SuccessPaymentExternal,
+        (SignalKind::PaymentFailed | SignalKind::PaymentSucceeded, Some(TriggeredBy::Internal)) => {
+            Action::NoAction
+        }
+        (SignalKind::PaymentFailed, Some(TriggeredBy::External) | None) => {
+            Action::ScheduleFailedPayment
+        }
+        (SignalKind::PaymentSucceeded, Some(TriggeredBy::External) | None) => {
+            Action::SuccessPaymentExternal
+        }
         (SignalKind::PaymentPending, _) => Action::PendingPayment,
         (SignalKind::InvoiceCancelled, _) => Action::CancelInvoice,
         (SignalKind::Other, _) => Action::InvalidAction,
@@ -49,7 +55,11 @@ mod tests {
             (SignalKind::PaymentFailed, external, ScheduleFailedPayment),
             (SignalKind::PaymentFailed, None, ScheduleFailedPayment),
             (SignalKind::PaymentSucceeded, internal, NoAction),
-            (SignalKind::PaymentSucceeded, external, SuccessPaymentExternal),
+            (
+                SignalKind::PaymentSucceeded,
+                external,
+                SuccessPaymentExternal,
+            ),
             (SignalKind::PaymentSucceeded, None, SuccessPaymentExternal),
             (SignalKind::PaymentPending, internal, PendingPayment),
             (SignalKind::PaymentPending, external, PendingPayment),
@@ -62,7 +72,11 @@ mod tests {
             (SignalKind::Other, None, InvalidAction),
         ];
         for (kind, triggered_by, want) in cases {
-            assert_eq!(action(kind, triggered_by), want, "{kind:?} by {triggered_by:?}");
+            assert_eq!(
+                action(kind, triggered_by),
+                want,
+                "{kind:?} by {triggered_by:?}"
+            );
         }
     }
 }

@@ -92,19 +92,28 @@ impl Attempt {
     /// An attempt of which nothing is known but who made it.
     #[must_use]
     pub fn new(triggered_by: TriggeredBy) -> Self {
-        Self { triggered_by, facts: BTreeMap::new() }
+        Self {
+            triggered_by,
+            facts: BTreeMap::new(),
+        }
     }
 
     /// Joins what a signal says of this charge.
     pub fn join(&mut self, charge: &Charge, order: &Order) {
         let fact = Fact::of(charge, order);
-        self.facts.entry(charge.status).and_modify(|known| known.join(fact.clone())).or_insert(fact);
+        self.facts
+            .entry(charge.status)
+            .and_modify(|known| known.join(fact.clone()))
+            .or_insert(fact);
     }
 
     /// How the charge stands: what the latest signal said.
     #[must_use]
     pub fn status(&self) -> Option<Status> {
-        self.facts.iter().max_by_key(|(_, fact)| &fact.last).map(|(status, _)| *status)
+        self.facts
+            .iter()
+            .max_by_key(|(_, fact)| &fact.last)
+            .map(|(status, _)| *status)
     }
 
     /// When the latest signal about it happened.

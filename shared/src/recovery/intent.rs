@@ -120,7 +120,9 @@ impl Intent {
     /// Whether any charge of the invoice ever failed.
     #[must_use]
     pub fn has_failed(&self) -> bool {
-        self.attempts.values().any(|attempt| attempt.facts.contains_key(&Status::Failed))
+        self.attempts
+            .values()
+            .any(|attempt| attempt.facts.contains_key(&Status::Failed))
     }
 
     /// The attempt that `charge` speaks of.
@@ -161,9 +163,14 @@ impl Intent {
 
     fn remember(&mut self, signal: &Signal, now: Timestamp) {
         self.seen.insert(signal.id.clone(), signal.order.at);
-        self.seen.retain(|_, at| now.duration_since(*at) <= REMEMBERED);
+        self.seen
+            .retain(|_, at| now.duration_since(*at) <= REMEMBERED);
         while self.seen.len() > REMEMBERED_MOST {
-            let oldest = self.seen.iter().min_by_key(|(id, at)| (**at, (*id).clone())).map(|(id, _)| id.clone());
+            let oldest = self
+                .seen
+                .iter()
+                .min_by_key(|(id, at)| (**at, (*id).clone()))
+                .map(|(id, _)| id.clone());
             if let Some(oldest) = oldest {
                 self.seen.remove(&oldest);
             }

@@ -25,15 +25,27 @@ pub struct Step {
 pub fn step(tenant: &TenantId, known: Option<Intent>, signal: &Signal, now: Timestamp) -> Step {
     let triggered_by = triggered_by(known.as_ref(), signal);
     let action = action(signal.kind, triggered_by);
-    let seen = known.as_ref().is_some_and(|intent| intent.has_seen(&signal.id));
+    let seen = known
+        .as_ref()
+        .is_some_and(|intent| intent.has_seen(&signal.id));
     let Some(mut intent) = known.or_else(|| Intent::open(signal)) else {
-        return Step { intent: None, changed: false, action, events: Vec::new() };
+        return Step {
+            intent: None,
+            changed: false,
+            action,
+            events: Vec::new(),
+        };
     };
     if !seen {
         intent.join(signal, now);
     }
     let events = events(tenant, &intent, signal);
-    Step { intent: Some(intent), changed: !seen, action, events }
+    Step {
+        intent: Some(intent),
+        changed: !seen,
+        action,
+        events,
+    }
 }
 
 fn triggered_by(known: Option<&Intent>, signal: &Signal) -> Option<TriggeredBy> {
@@ -44,7 +56,10 @@ fn triggered_by(known: Option<&Intent>, signal: &Signal) -> Option<TriggeredBy> 
 /// same, and a failure that arrives after the success it precedes still makes the recovery known.
 fn events(tenant: &TenantId, intent: &Intent, signal: &Signal) -> Vec<Event> {
     let told = Told { tenant, intent };
-    let payment = signal.charge.as_ref().and_then(|charge| told.payment(charge, intent.attempt(charge)?));
+    let payment = signal
+        .charge
+        .as_ref()
+        .and_then(|charge| told.payment(charge, intent.attempt(charge)?));
     let ending = match intent.state {
         State::Recovered if intent.has_failed() => Some(told.recovered()),
         State::Cancelled => Some(told.cancelled()),
@@ -84,15 +99,32 @@ impl Told<'_> {
         let collected = self.intent.collected_by();
         let charge = collected.map(|(key, _)| key.clone());
         let (money, at) = collected
-            .map_or((self.intent.amount, self.intent.since()), |(_, fact)| (fact.amount, fact.first.at));
-        let transition = charge.as_ref().map_or("out of band", |key| key.as_str()).to_owned();
-        let recovered = Recovered { invoice: self.invoice(), money, charge };
+            .map_or((self.intent.amount, self.intent.since()), |(_, fact)| {
+                (fact.amount, fact.first.at)
+            });
+        let transition = charge
+            .as_ref()
+            .map_or("out of band", |key| key.as_str())
+            .to_owned();
+        let recovered = Recovered {
+            invoice: self.invoice(),
+            money,
+            charge,
+        };
         self.event(Kind::RecoveryRecovered, &transition, at, json(&recovered))
     }
 
     fn cancelled(&self) -> Event {
-        let cancelled = Cancelled { invoice: self.invoice(), money: self.intent.amount };
-        self.event(Kind::RecoveryCancelled, "cancelled", self.intent.since(), json(&cancelled))
+        let cancelled = Cancelled {
+            invoice: self.invoice(),
+            money: self.intent.amount,
+        };
+        self.event(
+            Kind::RecoveryCancelled,
+            "cancelled",
+            self.intent.since(),
+            json(&cancelled),
+        )
     }
 
     fn invoice(&self) -> Invoice {
@@ -106,7 +138,12 @@ impl Told<'_> {
 
     fn event(&self, kind: Kind, transition: &str, at: Timestamp, data: Json) -> Event {
         let key = &self.intent.key;
-        let subject = [key.profile_id.as_str(), key.connector_account_id.as_str(), key.invoice_id.as_str()].join("/");
+        let subject = [
+            key.profile_id.as_str(),
+            key.connector_account_id.as_str(),
+            key.invoice_id.as_str(),
+        ]
+        .join("/");
         Event {
             id: EventId::derive(self.tenant, &subject, transition, kind.wire_name()),
             event_type: kind.event_type(),

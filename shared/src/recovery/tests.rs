@@ -14,7 +14,10 @@ fn tenant() -> TenantId {
 }
 
 fn usd(amount: i64) -> Money {
-    Money { amount, currency: Currency::parse("USD").expect("an ISO code") }
+    Money {
+        amount,
+        currency: Currency::parse("USD").expect("an ISO code"),
+    }
 }
 
 fn at(second: i64) -> Timestamp {
@@ -39,14 +42,21 @@ fn signal(id: &str, second: i64, kind: SignalKind, charge: Option<&str>) -> Sign
             invoice_id: InvoiceId::parse("in_1").expect("a valid id"),
         },
         kind,
-        order: Order { at: at(second), rank, id },
+        order: Order {
+            at: at(second),
+            rank,
+            id,
+        },
         amount: usd(2500),
         charge: charge.map(|key| Charge {
             key: ChargeKey::parse(key).expect("a valid id"),
             status,
             amount: usd(2500),
             transaction_id: None,
-            decline: (status == Status::Failed).then(|| Decline { code: "card_declined".into(), message: None }),
+            decline: (status == Status::Failed).then(|| Decline {
+                code: "card_declined".into(),
+                message: None,
+            }),
         }),
     }
 }
@@ -79,17 +89,30 @@ fn signals_make_these_events_and_leave_this_state() {
     let failed = || signal("evt_1", 1, PaymentFailed, Some("ch_1"));
     let paid = || signal("evt_2", 9, PaymentSucceeded, Some("ch_2"));
     let cases = [
-        Case { name: "a failure", signals: vec![failed()], events: vec!["recovery.payment_failed"], state: State::Open },
+        Case {
+            name: "a failure",
+            signals: vec![failed()],
+            events: vec!["recovery.payment_failed"],
+            state: State::Open,
+        },
         Case {
             name: "a failure, then the success of another charge",
             signals: vec![failed(), paid()],
-            events: vec!["recovery.payment_failed", "recovery.payment_succeeded", "recovery.recovered"],
+            events: vec![
+                "recovery.payment_failed",
+                "recovery.payment_succeeded",
+                "recovery.recovered",
+            ],
             state: State::Recovered,
         },
         Case {
             name: "the success arrives before the failure it follows",
             signals: vec![paid(), failed()],
-            events: vec!["recovery.payment_succeeded", "recovery.payment_failed", "recovery.recovered"],
+            events: vec![
+                "recovery.payment_succeeded",
+                "recovery.payment_failed",
+                "recovery.recovered",
+            ],
             state: State::Recovered,
         },
         Case {
@@ -100,8 +123,16 @@ fn signals_make_these_events_and_leave_this_state() {
         },
         Case {
             name: "two signals for one success",
-            signals: vec![failed(), paid(), signal("evt_3", 9, PaymentSucceeded, Some("ch_2"))],
-            events: vec!["recovery.payment_failed", "recovery.payment_succeeded", "recovery.recovered"],
+            signals: vec![
+                failed(),
+                paid(),
+                signal("evt_3", 9, PaymentSucceeded, Some("ch_2")),
+            ],
+            events: vec![
+                "recovery.payment_failed",
+                "recovery.payment_succeeded",
+                "recovery.recovered",
+            ],
             state: State::Recovered,
         },
         Case {
@@ -130,7 +161,11 @@ fn signals_make_these_events_and_leave_this_state() {
         },
         Case {
             name: "a late failure reopens what was recovered",
-            signals: vec![failed(), paid(), signal("evt_5", 20, PaymentFailed, Some("ch_2"))],
+            signals: vec![
+                failed(),
+                paid(),
+                signal("evt_5", 20, PaymentFailed, Some("ch_2")),
+            ],
             events: vec![
                 "recovery.payment_failed",
                 "recovery.payment_succeeded",
@@ -157,7 +192,13 @@ fn signals_make_these_events_and_leave_this_state() {
             state: State::Recovered,
         },
     ];
-    for Case { name, signals, events, state } in cases {
+    for Case {
+        name,
+        signals,
+        events,
+        state,
+    } in cases
+    {
         let (intent, told) = run(&signals);
         assert_eq!(told, events, "{name}");
         assert_eq!(intent.map(|intent| intent.state), Some(state), "{name}");
@@ -177,29 +218,53 @@ fn a_signal_seen_before_changes_nothing_and_tells_the_same_again() {
 
 #[test]
 fn a_signal_without_meaning_for_recovery_makes_no_intent() {
-    let got = step(&tenant(), None, &signal("evt_1", 1, SignalKind::Other, None), at(1));
-    assert_eq!(got, Step { intent: None, changed: false, action: Action::InvalidAction, events: vec![] });
+    let got = step(
+        &tenant(),
+        None,
+        &signal("evt_1", 1, SignalKind::Other, None),
+        at(1),
+    );
+    assert_eq!(
+        got,
+        Step {
+            intent: None,
+            changed: false,
+            action: Action::InvalidAction,
+            events: vec![]
+        }
+    );
 }
 
 #[test]
 fn our_own_charge_echoed_calls_for_nothing() {
     let failed = signal("evt_1", 1, SignalKind::PaymentFailed, Some("ch_1"));
-    let mut intent = step(&tenant(), None, &failed, at(1)).intent.expect("a failure opens an intent");
+    let mut intent = step(&tenant(), None, &failed, at(1))
+        .intent
+        .expect("a failure opens an intent");
     for attempt in intent.attempts.values_mut() {
         attempt.triggered_by = TriggeredBy::Internal;
     }
     let echo = signal("evt_2", 2, SignalKind::PaymentFailed, Some("ch_1"));
-    assert_eq!(step(&tenant(), Some(intent), &echo, at(2)).action, Action::NoAction);
+    assert_eq!(
+        step(&tenant(), Some(intent), &echo, at(2)).action,
+        Action::NoAction
+    );
 }
 
 #[test]
 fn the_payload_is_what_merchants_are_promised() {
     let failed = signal("evt_1", 60, SignalKind::PaymentFailed, Some("ch_1"));
     let step = step(&tenant(), None, &failed, at(61));
-    let bodies: Vec<_> = step.events.iter().map(|event| event.data.as_str()).collect();
+    let bodies: Vec<_> = step
+        .events
+        .iter()
+        .map(|event| event.data.as_str())
+        .collect();
     assert_eq!(
         bodies,
-        [r#"{"profile_id":"pro_1","connector_account_id":"mca_1","invoice_id":"in_1","charge":"ch_1","amount":2500,"currency":"USD","triggered_by":"external","error_code":"card_declined","occurred_at":"2025-01-01T00:01:00Z"}"#]
+        [
+            r#"{"profile_id":"pro_1","connector_account_id":"mca_1","invoice_id":"in_1","charge":"ch_1","amount":2500,"currency":"USD","triggered_by":"external","error_code":"card_declined","occurred_at":"2025-01-01T00:01:00Z"}"#
+        ]
     );
 }
 
@@ -207,11 +272,24 @@ fn the_payload_is_what_merchants_are_promised() {
 fn what_is_remembered_of_signals_is_bounded_in_time_and_number() {
     let mut known = None;
     for number in 0..200 {
-        let signal = signal(&format!("evt_{number}"), number, SignalKind::PaymentFailed, Some("ch_1"));
+        let signal = signal(
+            &format!("evt_{number}"),
+            number,
+            SignalKind::PaymentFailed,
+            Some("ch_1"),
+        );
         known = step(&tenant(), known, &signal, at(number)).intent;
     }
-    assert_eq!(known.as_ref().map(|intent| intent.signals().len()), Some(64));
-    let late = signal("evt_late", 11 * 24 * 3600, SignalKind::PaymentFailed, Some("ch_1"));
+    assert_eq!(
+        known.as_ref().map(|intent| intent.signals().len()),
+        Some(64)
+    );
+    let late = signal(
+        "evt_late",
+        11 * 24 * 3600,
+        SignalKind::PaymentFailed,
+        Some("ch_1"),
+    );
     let known = step(&tenant(), known, &late, at(11 * 24 * 3600)).intent;
     assert_eq!(known.map(|intent| intent.signals().len()), Some(1));
 }
@@ -224,7 +302,8 @@ fn any_signal() -> impl Strategy<Value = Signal> {
         Just(SignalKind::InvoiceCancelled),
     ];
     (0..40_u32, 0..4_i64, kind, 0..3_u8).prop_map(|(id, second, kind, charge)| {
-        let charge = (kind != SignalKind::InvoiceCancelled && charge > 0).then(|| format!("ch_{charge}"));
+        let charge =
+            (kind != SignalKind::InvoiceCancelled && charge > 0).then(|| format!("ch_{charge}"));
         // One notification has one content, so the id names all of it.
         let id = format!("evt_{id}_{second}_{kind:?}_{charge:?}");
         signal(&id, second, kind, charge.as_deref())

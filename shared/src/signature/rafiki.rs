@@ -4,7 +4,10 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::{Verified, VerifyError, any_hmac, decimal, fresh, hmac_key, hmac_sign, text_keys, timestamp_and_tags};
+use super::{
+    Verified, VerifyError, any_hmac, decimal, fresh, hmac_key, hmac_sign, text_keys,
+    timestamp_and_tags,
+};
 use crate::secret::Secret;
 
 /// The header's name.
@@ -31,9 +34,14 @@ pub fn verify(
     tolerance: SignedDuration,
 ) -> Result<Verified, VerifyError> {
     let (timestamp, tags) = timestamp_and_tags(header.ok_or(VerifyError::Missing)?)?;
-    let at = Timestamp::from_millisecond(decimal(timestamp)?).map_err(|_| VerifyError::Malformed)?;
+    let at =
+        Timestamp::from_millisecond(decimal(timestamp)?).map_err(|_| VerifyError::Malformed)?;
     let canonical = canonical(body).ok_or(VerifyError::Malformed)?;
-    let verified = any_hmac(&text_keys(secrets), &[timestamp.as_bytes(), b".", &canonical], &tags)?;
+    let verified = any_hmac(
+        &text_keys(secrets),
+        &[timestamp.as_bytes(), b".", &canonical],
+        &tags,
+    )?;
     fresh(at, now, tolerance)?;
     Ok(verified)
 }
@@ -47,7 +55,10 @@ pub fn sign(secrets: &[&Secret], at: Timestamp, body: &[u8]) -> Option<String> {
     let timestamp = at.as_millisecond().to_string();
     let canonical = canonical(body)?;
     let mut header = format!("t={timestamp}");
-    let keys: Vec<_> = secrets.iter().filter_map(|secret| hmac_key(secret.expose().as_bytes())).collect();
+    let keys: Vec<_> = secrets
+        .iter()
+        .filter_map(|secret| hmac_key(secret.expose().as_bytes()))
+        .collect();
     for key in &keys {
         let tag = hmac_sign(key, &[timestamp.as_bytes(), b".", &canonical]);
         header.push_str(", v1=");
@@ -85,8 +96,16 @@ mod tests {
         for (name, body, v1, canonical_bytes) in [("A", A, A_V1, 149), ("B", B, B_V1, 632)] {
             let header = format!("t={AT}, v1={v1}");
             assert_eq!(check(&header, body, &[secret()], AT), Ok(()), "{name}");
-            assert_eq!(sign(&[&secret()], at(AT), body.as_bytes()), Some(header), "{name}");
-            assert_eq!(canonical(body.as_bytes()).map(|bytes| bytes.len()), Some(canonical_bytes), "{name}");
+            assert_eq!(
+                sign(&[&secret()], at(AT), body.as_bytes()),
+                Some(header),
+                "{name}"
+            );
+            assert_eq!(
+                canonical(body.as_bytes()).map(|bytes| bytes.len()),
+                Some(canonical_bytes),
+                "{name}"
+            );
         }
     }
 
@@ -99,7 +118,8 @@ mod tests {
             ("-0", "0"),
             ("1e21", "1e+21"),
         ] {
-            let got = canonical(given.as_bytes()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+            let got = canonical(given.as_bytes())
+                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
             assert_eq!(got.as_deref(), Some(want), "{given}");
         }
     }
@@ -109,19 +129,53 @@ mod tests {
         let wrong = "0".repeat(64);
         let header = format!("t={AT}, v1={A_V1}");
         let cases = [
-            ("only the last of several", format!("t={AT}, v1={wrong}, v1={A_V1}"), AT, Ok(())),
-            ("no space after the comma", format!("t={AT},v1={A_V1}"), AT, Ok(())),
+            (
+                "only the last of several",
+                format!("t={AT}, v1={wrong}, v1={A_V1}"),
+                AT,
+                Ok(()),
+            ),
+            (
+                "no space after the comma",
+                format!("t={AT},v1={A_V1}"),
+                AT,
+                Ok(()),
+            ),
             ("300 s late", header.clone(), AT + 300_000, Ok(())),
-            ("300.001 s late", header.clone(), AT + 300_001, Err(VerifyError::Stale)),
-            ("300.001 s early", header.clone(), AT - 300_001, Err(VerifyError::Stale)),
-            ("a timestamp in seconds", format!("t={}, v1={A_V1}", AT / 1000), AT, Err(VerifyError::Mismatch)),
+            (
+                "300.001 s late",
+                header.clone(),
+                AT + 300_001,
+                Err(VerifyError::Stale),
+            ),
+            (
+                "300.001 s early",
+                header.clone(),
+                AT - 300_001,
+                Err(VerifyError::Stale),
+            ),
+            (
+                "a timestamp in seconds",
+                format!("t={}, v1={A_V1}", AT / 1000),
+                AT,
+                Err(VerifyError::Mismatch),
+            ),
         ];
         for (name, header, now, want) in cases {
             assert_eq!(check(&header, A, &[secret()], now), want, "{name}");
         }
-        assert_eq!(check(&header, A, &[Secret::new("")], AT), Err(VerifyError::NoSecret));
-        assert_eq!(check(&header, "not json", &[secret()], AT), Err(VerifyError::Malformed));
-        assert_eq!(verify(None, A.as_bytes(), &[secret()], at(AT), TOLERANCE).err(), Some(VerifyError::Missing));
+        assert_eq!(
+            check(&header, A, &[Secret::new("")], AT),
+            Err(VerifyError::NoSecret)
+        );
+        assert_eq!(
+            check(&header, "not json", &[secret()], AT),
+            Err(VerifyError::Malformed)
+        );
+        assert_eq!(
+            verify(None, A.as_bytes(), &[secret()], at(AT), TOLERANCE).err(),
+            Some(VerifyError::Missing)
+        );
         assert_eq!(sign(&[&Secret::new("")], at(AT), A.as_bytes()), None);
     }
 
@@ -131,13 +185,21 @@ mod tests {
         let reordered = r#"{ "type":"wallet_address.not_found", "id":"0f8a9d2e-5b1c-4c3e-9a77-3f2d1c0b9a01",
             "data":{"walletAddressUrl":"https://wallet.example.com/carla_garcia"} }"#;
         assert_eq!(check(&header, reordered, &[secret()], AT), Ok(()));
-        assert_eq!(check(&header, &A.replace("carla", "clara"), &[secret()], AT), Err(VerifyError::Mismatch));
+        assert_eq!(
+            check(&header, &A.replace("carla", "clara"), &[secret()], AT),
+            Err(VerifyError::Mismatch)
+        );
     }
 
     #[test]
     fn every_flipped_bit_is_refused() {
         cases::every_flipped_bit_is_refused(A_V1, |v1| {
-            check(&format!("t={AT}, v1={}", String::from_utf8_lossy(v1)), A, &[secret()], AT)
+            check(
+                &format!("t={AT}, v1={}", String::from_utf8_lossy(v1)),
+                A,
+                &[secret()],
+                AT,
+            )
         });
     }
 }

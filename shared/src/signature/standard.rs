@@ -52,19 +52,25 @@ impl SigningKey {
             return hmac_secret(text).map(Self::Hmac);
         }
         let text = text.strip_prefix("whsk_").ok_or(KeyError::Prefix)?;
-        let bytes = BASE64.decode(text.as_bytes()).map_err(|_| KeyError::Encoding)?;
+        let bytes = BASE64
+            .decode(text.as_bytes())
+            .map_err(|_| KeyError::Encoding)?;
         let pair = match bytes.split_first_chunk::<32>() {
             Some((seed, [])) => Ed25519KeyPair::from_seed_unchecked(seed),
             Some((seed, public)) => Ed25519KeyPair::from_seed_and_public_key(seed, public),
             None => return Err(KeyError::Size),
         };
-        pair.map(Box::new).map(Self::Ed25519).map_err(|_| KeyError::Size)
+        pair.map(Box::new)
+            .map(Self::Ed25519)
+            .map_err(|_| KeyError::Size)
     }
 
     fn sign(&self, parts: &[&[u8]]) -> String {
         match self {
             Self::Hmac(key) => format!("v1,{}", BASE64.encode(hmac_sign(key, parts).as_ref())),
-            Self::Ed25519(pair) => format!("v1a,{}", BASE64.encode(pair.sign(&parts.concat()).as_ref())),
+            Self::Ed25519(pair) => {
+                format!("v1a,{}", BASE64.encode(pair.sign(&parts.concat()).as_ref()))
+            }
         }
     }
 
@@ -73,13 +79,18 @@ impl SigningKey {
     pub fn public(&self) -> Option<String> {
         match self {
             Self::Hmac(_) => None,
-            Self::Ed25519(pair) => Some(format!("whpk_{}", BASE64.encode(pair.public_key().as_ref()))),
+            Self::Ed25519(pair) => Some(format!(
+                "whpk_{}",
+                BASE64.encode(pair.public_key().as_ref())
+            )),
         }
     }
 }
 
 fn hmac_secret(text: &str) -> Result<hmac::Key, KeyError> {
-    let bytes = BASE64.decode(text.as_bytes()).map_err(|_| KeyError::Encoding)?;
+    let bytes = BASE64
+        .decode(text.as_bytes())
+        .map_err(|_| KeyError::Encoding)?;
     if !(24..=64).contains(&bytes.len()) {
         return Err(KeyError::Size);
     }
@@ -131,11 +142,15 @@ impl VerifyingKey {
     fn matches(&self, version: &str, signature: &[u8], parts: &[&[u8]]) -> bool {
         match self {
             Self::Hmac(key) if version == "v1" => {
-                aws_lc_rs::constant_time::verify_slices_are_equal(hmac_sign(key, parts).as_ref(), signature).is_ok()
+                aws_lc_rs::constant_time::verify_slices_are_equal(
+                    hmac_sign(key, parts).as_ref(),
+                    signature,
+                )
+                .is_ok()
             }
-            Self::Ed25519(key) if version == "v1a" => {
-                UnparsedPublicKey::new(&ED25519, key).verify(&parts.concat(), signature).is_ok()
-            }
+            Self::Ed25519(key) if version == "v1a" => UnparsedPublicKey::new(&ED25519, key)
+                .verify(&parts.concat(), signature)
+                .is_ok(),
             Self::Hmac(_) | Self::Ed25519(_) => false,
         }
     }
@@ -153,7 +168,9 @@ pub fn verify(
     now: Timestamp,
     tolerance: SignedDuration,
 ) -> Result<Verified, VerifyError> {
-    let (Some(id), Some(timestamp), Some(signatures)) = (headers.id, headers.timestamp, headers.signature) else {
+    let (Some(id), Some(timestamp), Some(signatures)) =
+        (headers.id, headers.timestamp, headers.signature)
+    else {
         return Err(VerifyError::Missing);
     };
     let at = Timestamp::from_second(decimal(timestamp)?).map_err(|_| VerifyError::Malformed)?;
@@ -164,8 +181,12 @@ pub fn verify(
     let parts: [&[u8]; 5] = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body];
     let mut matched = false;
     for entry in signatures.split(' ').take(MOST_SIGNATURES) {
-        let Some((version, signature)) = entry.split_once(',') else { continue };
-        let Ok(signature) = BASE64.decode(signature.as_bytes()) else { continue };
+        let Some((version, signature)) = entry.split_once(',') else {
+            continue;
+        };
+        let Ok(signature) = BASE64.decode(signature.as_bytes()) else {
+            continue;
+        };
         for key in &keys {
             matched |= key.matches(version, &signature, &parts);
         }
@@ -202,10 +223,27 @@ mod tests {
         SigningKey::parse(&Secret::new(secret)).expect("a valid secret")
     }
 
-    fn check(id: &str, signature: &str, body: &str, secret: &str, now: i64) -> Result<(), VerifyError> {
+    fn check(
+        id: &str,
+        signature: &str,
+        body: &str,
+        secret: &str,
+        now: i64,
+    ) -> Result<(), VerifyError> {
         let timestamp = AT.to_string();
-        let headers = Headers { id: Some(id), timestamp: Some(&timestamp), signature: Some(signature) };
-        verify(headers, body.as_bytes(), &[Secret::new(secret)], at(now), TOLERANCE).map(|_| ())
+        let headers = Headers {
+            id: Some(id),
+            timestamp: Some(&timestamp),
+            signature: Some(signature),
+        };
+        verify(
+            headers,
+            body.as_bytes(),
+            &[Secret::new(secret)],
+            at(now),
+            TOLERANCE,
+        )
+        .map(|_| ())
     }
 
     #[test]
@@ -216,10 +254,26 @@ mod tests {
             want: String,
         }
         let cases = [
-            Case { name: "v1", keys: vec![SECRET], want: V1.into() },
-            Case { name: "v1a", keys: vec![PRIVATE], want: V1A.into() },
-            Case { name: "while rotating", keys: vec![SECRET, OLD], want: format!("{V1} {OLD_V1}") },
-            Case { name: "both versions", keys: vec![SECRET, PRIVATE], want: format!("{V1} {V1A}") },
+            Case {
+                name: "v1",
+                keys: vec![SECRET],
+                want: V1.into(),
+            },
+            Case {
+                name: "v1a",
+                keys: vec![PRIVATE],
+                want: V1A.into(),
+            },
+            Case {
+                name: "while rotating",
+                keys: vec![SECRET, OLD],
+                want: format!("{V1} {OLD_V1}"),
+            },
+            Case {
+                name: "both versions",
+                keys: vec![SECRET, PRIVATE],
+                want: format!("{V1} {V1A}"),
+            },
         ];
         for Case { name, keys, want } in cases {
             let keys: Vec<_> = keys.into_iter().map(key).collect();
@@ -234,25 +288,108 @@ mod tests {
     fn signatures_are_judged_one_by_one() {
         let rotating = format!("{OLD_V1} {V1}");
         let cases = [
-            ("only the last of several", ID, rotating.as_str(), BODY, AT, Ok(())),
-            ("an unknown version beside it", ID, &format!("v2,AAAA {V1}"), BODY, AT, Ok(())),
-            ("two spaces between entries", ID, &format!("{OLD_V1}  {V1}"), BODY, AT, Ok(())),
-            ("only an unknown version", ID, &V1.replace("v1,", "v2,"), BODY, AT, Err(VerifyError::Mismatch)),
-            ("the wrong version for the key", ID, &V1.replace("v1,", "v1a,"), BODY, AT, Err(VerifyError::Mismatch)),
-            ("base64 without padding", ID, V1.trim_end_matches('='), BODY, AT, Err(VerifyError::Mismatch)),
-            ("a byte more", ID, V1, &format!("{BODY} "), AT, Err(VerifyError::Mismatch)),
-            ("another id", "msg_2", V1, BODY, AT, Err(VerifyError::Mismatch)),
+            (
+                "only the last of several",
+                ID,
+                rotating.as_str(),
+                BODY,
+                AT,
+                Ok(()),
+            ),
+            (
+                "an unknown version beside it",
+                ID,
+                &format!("v2,AAAA {V1}"),
+                BODY,
+                AT,
+                Ok(()),
+            ),
+            (
+                "two spaces between entries",
+                ID,
+                &format!("{OLD_V1}  {V1}"),
+                BODY,
+                AT,
+                Ok(()),
+            ),
+            (
+                "only an unknown version",
+                ID,
+                &V1.replace("v1,", "v2,"),
+                BODY,
+                AT,
+                Err(VerifyError::Mismatch),
+            ),
+            (
+                "the wrong version for the key",
+                ID,
+                &V1.replace("v1,", "v1a,"),
+                BODY,
+                AT,
+                Err(VerifyError::Mismatch),
+            ),
+            (
+                "base64 without padding",
+                ID,
+                V1.trim_end_matches('='),
+                BODY,
+                AT,
+                Err(VerifyError::Mismatch),
+            ),
+            (
+                "a byte more",
+                ID,
+                V1,
+                &format!("{BODY} "),
+                AT,
+                Err(VerifyError::Mismatch),
+            ),
+            (
+                "another id",
+                "msg_2",
+                V1,
+                BODY,
+                AT,
+                Err(VerifyError::Mismatch),
+            ),
             ("300 s late", ID, V1, BODY, AT + 300, Ok(())),
-            ("301 s late", ID, V1, BODY, AT + 301, Err(VerifyError::Stale)),
-            ("301 s early", ID, V1, BODY, AT - 301, Err(VerifyError::Stale)),
+            (
+                "301 s late",
+                ID,
+                V1,
+                BODY,
+                AT + 301,
+                Err(VerifyError::Stale),
+            ),
+            (
+                "301 s early",
+                ID,
+                V1,
+                BODY,
+                AT - 301,
+                Err(VerifyError::Stale),
+            ),
         ];
         for (name, id, signature, body, now, want) in cases {
             assert_eq!(check(id, signature, body, SECRET, now), want, "{name}");
         }
-        assert_eq!(check(ID, V1, BODY, "whsec_", AT), Err(VerifyError::NoSecret));
+        assert_eq!(
+            check(ID, V1, BODY, "whsec_", AT),
+            Err(VerifyError::NoSecret)
+        );
         assert_eq!(check(ID, V1, BODY, "", AT), Err(VerifyError::NoSecret));
-        let missing = Headers { id: Some(ID), timestamp: None, signature: Some(V1) };
-        let got = verify(missing, BODY.as_bytes(), &[Secret::new(SECRET)], at(AT), TOLERANCE);
+        let missing = Headers {
+            id: Some(ID),
+            timestamp: None,
+            signature: Some(V1),
+        };
+        let got = verify(
+            missing,
+            BODY.as_bytes(),
+            &[Secret::new(SECRET)],
+            at(AT),
+            TOLERANCE,
+        );
         assert_eq!(got.err(), Some(VerifyError::Missing));
     }
 
@@ -269,12 +406,28 @@ mod tests {
 
     #[test]
     fn every_flipped_bit_is_refused() {
-        let strip = |text: &'static str| text.split_once(',').map(|(_, signature)| signature).unwrap_or_default();
+        let strip = |text: &'static str| {
+            text.split_once(',')
+                .map(|(_, signature)| signature)
+                .unwrap_or_default()
+        };
         cases::every_flipped_bit_is_refused(strip(V1), |bytes| {
-            check(ID, &format!("v1,{}", String::from_utf8_lossy(bytes)), BODY, SECRET, AT)
+            check(
+                ID,
+                &format!("v1,{}", String::from_utf8_lossy(bytes)),
+                BODY,
+                SECRET,
+                AT,
+            )
         });
         cases::every_flipped_bit_is_refused(strip(V1A), |bytes| {
-            check(ID, &format!("v1a,{}", String::from_utf8_lossy(bytes)), BODY, PUBLIC, AT)
+            check(
+                ID,
+                &format!("v1a,{}", String::from_utf8_lossy(bytes)),
+                BODY,
+                PUBLIC,
+                AT,
+            )
         });
     }
 }

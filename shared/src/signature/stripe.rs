@@ -5,7 +5,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Verified, VerifyError, any_hmac, decimal, fresh, hmac_key, hmac_sign, text_keys, timestamp_and_tags};
+use super::{
+    Verified, VerifyError, any_hmac, decimal, fresh, hmac_key, hmac_sign, text_keys,
+    timestamp_and_tags,
+};
 use crate::secret::Secret;
 
 /// The header's name.
@@ -24,7 +27,11 @@ pub fn verify(
 ) -> Result<Verified, VerifyError> {
     let (timestamp, tags) = timestamp_and_tags(header.ok_or(VerifyError::Missing)?)?;
     let at = Timestamp::from_second(decimal(timestamp)?).map_err(|_| VerifyError::Malformed)?;
-    let verified = any_hmac(&text_keys(secrets), &[timestamp.as_bytes(), b".", body], &tags)?;
+    let verified = any_hmac(
+        &text_keys(secrets),
+        &[timestamp.as_bytes(), b".", body],
+        &tags,
+    )?;
     fresh(at, now, tolerance)?;
     Ok(verified)
 }
@@ -33,8 +40,14 @@ pub fn verify(
 #[must_use]
 pub fn sign(secret: &Secret, at: Timestamp, body: &[u8]) -> Option<String> {
     let timestamp = at.as_second().to_string();
-    let tag = hmac_sign(&hmac_key(secret.expose().as_bytes())?, &[timestamp.as_bytes(), b".", body]);
-    Some(format!("t={timestamp},v1={}", data_encoding::HEXLOWER.encode(tag.as_ref())))
+    let tag = hmac_sign(
+        &hmac_key(secret.expose().as_bytes())?,
+        &[timestamp.as_bytes(), b".", body],
+    );
+    Some(format!(
+        "t={timestamp},v1={}",
+        data_encoding::HEXLOWER.encode(tag.as_ref())
+    ))
 }
 
 #[cfg(test)]
@@ -78,41 +91,173 @@ mod tests {
         let ours = || vec![secret()];
         let plain = format!("t={AT},v1={V1}");
         let cases = [
-            Case { name: "only the last of several is right", header: format!("t={AT},v1={wrong},v1=zz,v1={V1}"), secrets: ours(), now: AT, want: Ok(()) },
-            Case { name: "v0 is ignored beside it", header: format!("t={AT},v0={wrong},v1={V1}"), secrets: ours(), now: AT, want: Ok(()) },
-            Case { name: "a space after the comma", header: format!("t={AT}, v1={V1}"), secrets: ours(), now: AT, want: Ok(()) },
-            Case { name: "the second live secret", header: plain.clone(), secrets: vec![Secret::new("whsec_new"), secret()], now: AT, want: Ok(()) },
-            Case { name: "only v0", header: format!("t={AT},v0={V1}"), secrets: ours(), now: AT, want: Err(VerifyError::Mismatch) },
-            Case { name: "no timestamp", header: format!("v1={V1}"), secrets: ours(), now: AT, want: Err(VerifyError::Malformed) },
-            Case { name: "two timestamps", header: format!("t={AT},t={AT},v1={V1}"), secrets: ours(), now: AT, want: Err(VerifyError::Malformed) },
-            Case { name: "a signed timestamp", header: format!("t=+{AT},v1={V1}"), secrets: ours(), now: AT, want: Err(VerifyError::Malformed) },
-            Case { name: "not a header at all", header: "garbage".into(), secrets: ours(), now: AT, want: Err(VerifyError::Malformed) },
-            Case { name: "a truncated signature", header: format!("t={AT},v1={}", V1.get(..62).unwrap_or_default()), secrets: ours(), now: AT, want: Err(VerifyError::Mismatch) },
-            Case { name: "upper-case hex", header: format!("t={AT},v1={}", V1.to_uppercase()), secrets: ours(), now: AT, want: Err(VerifyError::Mismatch) },
-            Case { name: "another timestamp under the same signature", header: format!("t={},v1={V1}", AT + 1), secrets: ours(), now: AT, want: Err(VerifyError::Mismatch) },
-            Case { name: "300 s late", header: plain.clone(), secrets: ours(), now: AT + 300, want: Ok(()) },
-            Case { name: "301 s late", header: plain.clone(), secrets: ours(), now: AT + 301, want: Err(VerifyError::Stale) },
-            Case { name: "300 s early", header: plain.clone(), secrets: ours(), now: AT - 300, want: Ok(()) },
-            Case { name: "301 s early", header: plain.clone(), secrets: ours(), now: AT - 301, want: Err(VerifyError::Stale) },
-            Case { name: "an empty secret", header: plain.clone(), secrets: vec![Secret::new("")], now: AT, want: Err(VerifyError::NoSecret) },
-            Case { name: "no secret", header: plain.clone(), secrets: vec![], now: AT, want: Err(VerifyError::NoSecret) },
-            Case { name: "another secret", header: plain, secrets: vec![Secret::new("default_secret")], now: AT, want: Err(VerifyError::Mismatch) },
+            Case {
+                name: "only the last of several is right",
+                header: format!("t={AT},v1={wrong},v1=zz,v1={V1}"),
+                secrets: ours(),
+                now: AT,
+                want: Ok(()),
+            },
+            Case {
+                name: "v0 is ignored beside it",
+                header: format!("t={AT},v0={wrong},v1={V1}"),
+                secrets: ours(),
+                now: AT,
+                want: Ok(()),
+            },
+            Case {
+                name: "a space after the comma",
+                header: format!("t={AT}, v1={V1}"),
+                secrets: ours(),
+                now: AT,
+                want: Ok(()),
+            },
+            Case {
+                name: "the second live secret",
+                header: plain.clone(),
+                secrets: vec![Secret::new("whsec_new"), secret()],
+                now: AT,
+                want: Ok(()),
+            },
+            Case {
+                name: "only v0",
+                header: format!("t={AT},v0={V1}"),
+                secrets: ours(),
+                now: AT,
+                want: Err(VerifyError::Mismatch),
+            },
+            Case {
+                name: "no timestamp",
+                header: format!("v1={V1}"),
+                secrets: ours(),
+                now: AT,
+                want: Err(VerifyError::Malformed),
+            },
+            Case {
+                name: "two timestamps",
+                header: format!("t={AT},t={AT},v1={V1}"),
+                secrets: ours(),
+                now: AT,
+                want: Err(VerifyError::Malformed),
+            },
+            Case {
+                name: "a signed timestamp",
+                header: format!("t=+{AT},v1={V1}"),
+                secrets: ours(),
+                now: AT,
+                want: Err(VerifyError::Malformed),
+            },
+            Case {
+                name: "not a header at all",
+                header: "garbage".into(),
+                secrets: ours(),
+                now: AT,
+                want: Err(VerifyError::Malformed),
+            },
+            Case {
+                name: "a truncated signature",
+                header: format!("t={AT},v1={}", V1.get(..62).unwrap_or_default()),
+                secrets: ours(),
+                now: AT,
+                want: Err(VerifyError::Mismatch),
+            },
+            Case {
+                name: "upper-case hex",
+                header: format!("t={AT},v1={}", V1.to_uppercase()),
+                secrets: ours(),
+                now: AT,
+                want: Err(VerifyError::Mismatch),
+            },
+            Case {
+                name: "another timestamp under the same signature",
+                header: format!("t={},v1={V1}", AT + 1),
+                secrets: ours(),
+                now: AT,
+                want: Err(VerifyError::Mismatch),
+            },
+            Case {
+                name: "300 s late",
+                header: plain.clone(),
+                secrets: ours(),
+                now: AT + 300,
+                want: Ok(()),
+            },
+            Case {
+                name: "301 s late",
+                header: plain.clone(),
+                secrets: ours(),
+                now: AT + 301,
+                want: Err(VerifyError::Stale),
+            },
+            Case {
+                name: "300 s early",
+                header: plain.clone(),
+                secrets: ours(),
+                now: AT - 300,
+                want: Ok(()),
+            },
+            Case {
+                name: "301 s early",
+                header: plain.clone(),
+                secrets: ours(),
+                now: AT - 301,
+                want: Err(VerifyError::Stale),
+            },
+            Case {
+                name: "an empty secret",
+                header: plain.clone(),
+                secrets: vec![Secret::new("")],
+                now: AT,
+                want: Err(VerifyError::NoSecret),
+            },
+            Case {
+                name: "no secret",
+                header: plain.clone(),
+                secrets: vec![],
+                now: AT,
+                want: Err(VerifyError::NoSecret),
+            },
+            Case {
+                name: "another secret",
+                header: plain,
+                secrets: vec![Secret::new("default_secret")],
+                now: AT,
+                want: Err(VerifyError::Mismatch),
+            },
         ];
-        for Case { name, header, secrets, now, want } in cases {
+        for Case {
+            name,
+            header,
+            secrets,
+            now,
+            want,
+        } in cases
+        {
             assert_eq!(check(&header, BODY, &secrets, now), want, "{name}");
         }
         let now = Timestamp::from_second(AT).expect("a time in range");
-        assert_eq!(verify(None, BODY, &ours(), now, TOLERANCE).err(), Some(VerifyError::Missing));
+        assert_eq!(
+            verify(None, BODY, &ours(), now, TOLERANCE).err(),
+            Some(VerifyError::Missing)
+        );
     }
 
     #[test]
     fn every_flipped_bit_of_signature_and_body_is_refused() {
         cases::every_flipped_bit_is_refused(V1, |v1| {
-            check(&format!("t={AT},v1={}", String::from_utf8_lossy(v1)), BODY, &[secret()], AT)
+            check(
+                &format!("t={AT},v1={}", String::from_utf8_lossy(v1)),
+                BODY,
+                &[secret()],
+                AT,
+            )
         });
         let mut body = BODY.to_vec();
         body.push(b' ');
-        assert_eq!(check(&format!("t={AT},v1={V1}"), &body, &[secret()], AT), Err(VerifyError::Mismatch));
+        assert_eq!(
+            check(&format!("t={AT},v1={V1}"), &body, &[secret()], AT),
+            Err(VerifyError::Mismatch)
+        );
     }
 
     #[test]
@@ -121,6 +266,9 @@ mod tests {
         let at = Timestamp::from_second(AT).expect("a time in range");
         let header = sign(&secret(), at, &body).expect("the secret is not empty");
         assert_eq!(check(&header, &body, &[secret()], AT), Ok(()));
-        assert_eq!(check(&header, &[0xff, 0x00, 0xff], &[secret()], AT), Err(VerifyError::Mismatch));
+        assert_eq!(
+            check(&header, &[0xff, 0x00, 0xff], &[secret()], AT),
+            Err(VerifyError::Mismatch)
+        );
     }
 }

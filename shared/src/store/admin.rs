@@ -157,7 +157,8 @@ pub trait EndpointAdmin: Send + Sync {
     ///
     /// # Errors
     /// See [`StoreError`].
-    async fn delete_endpoint(&self, tenant: &TenantId, id: &EndpointId) -> Result<bool, StoreError>;
+    async fn delete_endpoint(&self, tenant: &TenantId, id: &EndpointId)
+    -> Result<bool, StoreError>;
 }
 
 /// A billing account as the operator sees it.
@@ -188,7 +189,11 @@ pub trait Accounts: Send + Sync {
     ///
     /// # Errors
     /// See [`StoreError`].
-    async fn put_account(&self, account: &BillingAccount, now: Timestamp) -> Result<Claimed, StoreError>;
+    async fn put_account(
+        &self,
+        account: &BillingAccount,
+        now: Timestamp,
+    ) -> Result<Claimed, StoreError>;
 
     /// The billing accounts of a tenant.
     ///

@@ -24,13 +24,19 @@ struct Cache<K, V> {
 
 impl<K: Eq + Hash, V: Clone> Cache<K, V> {
     fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, entries: Mutex::new(HashMap::new()) }
+        Self {
+            clock,
+            entries: Mutex::new(HashMap::new()),
+        }
     }
 
     fn get(&self, key: &K) -> Option<V> {
         let now = self.clock.now();
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.get(key).filter(|(at, _)| now.duration_since(*at) < FRESH_FOR).map(|(_, value)| value.clone())
+        entries
+            .get(key)
+            .filter(|(at, _)| now.duration_since(*at) < FRESH_FOR)
+            .map(|(_, value)| value.clone())
     }
 
     /// `read_at` is when the reading began: what changed during it must not look fresh for longer.
@@ -54,7 +60,11 @@ impl CachedEndpoints {
     /// Reads through to `inner`.
     #[must_use]
     pub fn new(inner: Arc<dyn Endpoints>, clock: &Arc<dyn Clock>) -> Self {
-        Self { inner, all: Cache::new(clock.clone()), one: Cache::new(clock.clone()) }
+        Self {
+            inner,
+            all: Cache::new(clock.clone()),
+            one: Cache::new(clock.clone()),
+        }
     }
 }
 
@@ -70,7 +80,11 @@ impl Endpoints for CachedEndpoints {
         Ok(endpoints)
     }
 
-    async fn endpoint(&self, tenant: &TenantId, id: &EndpointId) -> Result<Option<Endpoint>, StoreError> {
+    async fn endpoint(
+        &self,
+        tenant: &TenantId,
+        id: &EndpointId,
+    ) -> Result<Option<Endpoint>, StoreError> {
         let key = (tenant.clone(), id.clone());
         if let Some(endpoint) = self.one.get(&key) {
             return Ok(endpoint);
@@ -96,7 +110,10 @@ impl CachedAccounts {
     /// Reads through to `inner`.
     #[must_use]
     pub fn new(inner: Arc<dyn BillingAccounts>, clock: Arc<dyn Clock>) -> Self {
-        Self { inner, cache: Cache::new(clock) }
+        Self {
+            inner,
+            cache: Cache::new(clock),
+        }
     }
 }
 

@@ -60,7 +60,13 @@ pub struct Quarantined {
 impl Quarantined {
     /// A message of `queue`, to be set aside at `at`.
     #[must_use]
-    pub fn new(queue: Queue, message: &Received, cause: Cause, tenant: Option<TenantId>, at: Timestamp) -> Self {
+    pub fn new(
+        queue: Queue,
+        message: &Received,
+        cause: Cause,
+        tenant: Option<TenantId>,
+        at: Timestamp,
+    ) -> Self {
         let hash = digest(&SHA256, message.id.as_bytes());
         let name = HEXLOWER.encode(hash.as_ref().get(..12).unwrap_or_default());
         Self {
@@ -83,7 +89,12 @@ pub trait Quarantine: Send + Sync {
     ///
     /// # Errors
     /// See [`StoreError`].
-    async fn count_panic(&self, queue: Queue, message: &str, now: Timestamp) -> Result<u32, StoreError>;
+    async fn count_panic(
+        &self,
+        queue: Queue,
+        message: &str,
+        now: Timestamp,
+    ) -> Result<u32, StoreError>;
 
     /// Sets a message aside; doing so again changes nothing.
     ///

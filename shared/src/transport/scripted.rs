@@ -27,7 +27,9 @@ impl Scripted {
 
     /// Sets what `url` answers from now on, one outcome per request.
     pub fn script(&self, url: &str, outcomes: impl IntoIterator<Item = Outcome>) {
-        self.lock().scripts.insert(url.to_owned(), outcomes.into_iter().collect());
+        self.lock()
+            .scripts
+            .insert(url.to_owned(), outcomes.into_iter().collect());
     }
 
     /// The requests made so far, oldest first.

@@ -1,0 +1,284 @@
+//! One delivery, one try: is it to be made, make it, record it, say what follows.
+//!
+//! On the happy path nothing is read but the endpoint's cached configuration, and one item is written. The record
+//! is read first when another message for the same delivery may exist: when the message says so (`check`), or when
+//! it was received before. The write is conditional on what was read, so a try made twice at once is recorded twice
+//! and settled once. The message is let go, or put off, only after the write.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use shared::delivery::{
+    Delivery, DeliveryKey, End, Endpoint, EndpointState, Failure, Guard, Outcome, SkipReason,
+    State, Terms, Try, request,
+};
+use shared::entropy::Entropy;
+use shared::event::useful_for;
+use shared::problem::chain;
+use shared::queue::batch::rest;
+use shared::queue::task::DeliverTask;
+use shared::queue::{Disposition, Handle, Queue, Received, Task};
+use shared::store::{Deliveries, Endpoints, Intents, Read, Saved, StoreError, Version};
+use shared::time::{Clock, later, until};
+use shared::transport::Transport;
+use tracing::{info, warn};
+
+/// What the worker may use.
+pub struct Deliver {
+    /// Where deliveries go and how.
+    pub endpoints: Arc<dyn Endpoints>,
+    /// The records of deliveries.
+    pub deliveries: Arc<dyn Deliveries>,
+    /// What guards are read from.
+    pub intents: Arc<dyn Intents>,
+    /// The way out.
+    pub transport: Arc<dyn Transport>,
+    /// The time of tries.
+    pub clock: Arc<dyn Clock>,
+    /// What jitter is drawn from.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// So often a lost race is run again before the message is put off.
+const RACES: usize = 8;
+
+/// What is known before a try.
+enum Before {
+    /// It is to be tried, on this record.
+    Try(Delivery, Option<Version>),
+    /// It is not its time yet.
+    Wait(SignedDuration, u32),
+    /// There is nothing left to do for this message.
+    Over,
+}
+
+#[async_trait]
+impl Handle for Deliver {
+    fn queue(&self) -> Queue {
+        Queue::Deliver
+    }
+
+    async fn handle(&self, task: Task, received: &Received) -> Disposition {
+        let Task::Deliver(task) = task else {
+            return Disposition::Done;
+        };
+        match self.deliver(&task, received).await {
+            Ok(disposition) => disposition,
+            Err(trouble) => {
+                warn!(
+                    message.id = received.id,
+                    event.id = task.event.id.as_str(),
+                    error = chain(&trouble),
+                    "delivery put off"
+                );
+                // Store trouble says nothing of the tries made, so only the receipts count.
+                Disposition::Retry {
+                    after: rest(received.count),
+                    tries: 0,
+                }
+            }
+        }
+    }
+}
+
+impl Deliver {
+    async fn deliver(
+        &self,
+        task: &DeliverTask,
+        received: &Received,
+    ) -> Result<Disposition, StoreError> {
+        let (mut delivery, version) = match self.before(task, received).await? {
+            Before::Try(delivery, version) => (delivery, version),
+            Before::Wait(after, tries) => return Ok(Disposition::Retry { after, tries }),
+            Before::Over => return Ok(Disposition::Done),
+        };
+        let endpoint = self
+            .endpoints
+            .endpoint(&task.tenant, &task.endpoint)
+            .await?;
+        let skip = match &endpoint {
+            None => Some(State::Skipped {
+                reason: SkipReason::EndpointDeleted,
+            }),
+            Some(endpoint) if endpoint.state != EndpointState::Enabled => Some(State::Skipped {
+                reason: SkipReason::EndpointDisabled,
+            }),
+            Some(_) if !self.holds(task).await? => Some(State::Superseded),
+            Some(endpoint) if delivery.tried() > 0 && self.too_late(task, endpoint) => {
+                Some(State::Expired)
+            }
+            Some(_) => None,
+        };
+        match (skip, endpoint) {
+            (None, Some(endpoint)) => self.attempt(task, &endpoint, delivery, version).await,
+            (Some(state), _) => {
+                delivery.state = state;
+                self.close(delivery, version).await
+            }
+            (None, None) => Ok(Disposition::Done),
+        }
+    }
+
+    /// Reads the record where another message may have been at work.
+    async fn before(&self, task: &DeliverTask, received: &Received) -> Result<Before, StoreError> {
+        let key = key(task);
+        if !task.check && received.count <= 1 {
+            return Ok(Before::Try(Delivery::new(key, task.guard.clone()), None));
+        }
+        let Some(Read {
+            value: delivery,
+            version,
+        }) = self.deliveries.delivery(&key).await?
+        else {
+            return Ok(Before::Try(Delivery::new(key, task.guard.clone()), None));
+        };
+        if delivery.state.settled() || task.hop < delivery.hop {
+            return Ok(Before::Over);
+        }
+        let now = self.clock.now();
+        match delivery.state.due() {
+            Some(due) if due > now => Ok(Before::Wait(until(now, due), delivery.tried())),
+            Some(_) | None => Ok(Before::Try(delivery, Some(version))),
+        }
+    }
+
+    async fn holds(&self, task: &DeliverTask) -> Result<bool, StoreError> {
+        let Some(guard @ Guard::IntentOpen { intent }) = &task.guard else {
+            return Ok(true);
+        };
+        let intent = self.intents.intent(&task.tenant, intent).await?;
+        Ok(guard.holds(intent.map(|read| read.value.state)))
+    }
+
+    fn useful_until(task: &DeliverTask, endpoint: &Endpoint) -> Option<Timestamp> {
+        let window = endpoint
+            .useful_for
+            .or_else(|| useful_for(&task.event.event_type))?;
+        Some(later(task.event.at, window))
+    }
+
+    fn too_late(&self, task: &DeliverTask, endpoint: &Endpoint) -> bool {
+        Self::useful_until(task, endpoint).is_some_and(|until| self.clock.now() > until)
+    }
+
+    async fn attempt(
+        &self,
+        task: &DeliverTask,
+        endpoint: &Endpoint,
+        mut delivery: Delivery,
+        mut version: Option<Version>,
+    ) -> Result<Disposition, StoreError> {
+        let began = self.clock.now();
+        let outcome = match request::build(&task.event, endpoint, began) {
+            Ok(request) => self.transport.post(request).await,
+            Err(request::Unsigned) => Outcome::Failed(Failure::Unsigned),
+        };
+        let now = self.clock.now();
+        let tried = Try::new(began, now, &outcome);
+        let verdict = endpoint.scheme.judge(&outcome);
+        let terms = Terms {
+            policy: &endpoint.policy,
+            useful_until: Self::useful_until(task, endpoint),
+            per_mille: self.entropy.per_mille(),
+        };
+        for _ in 0..RACES {
+            delivery.settle(tried.clone(), &outcome, verdict, terms, now);
+            if self
+                .deliveries
+                .save_delivery(&delivery, version, now)
+                .await?
+                == Saved::Stored
+            {
+                tell(task, &delivery, &tried);
+                if delivery.state == (State::GivenUp { reason: End::Gone }) {
+                    self.endpoints
+                        .mark_gone(&task.tenant, &task.endpoint)
+                        .await?;
+                }
+                return Ok(disposition(&delivery, now));
+            }
+            (delivery, version) = match self.deliveries.delivery(&delivery.key).await? {
+                Some(read) => (read.value, Some(read.version)),
+                None => (Delivery::new(key(task), task.guard.clone()), None),
+            };
+        }
+        Ok(Disposition::Retry {
+            after: SignedDuration::from_secs(1),
+            tries: delivery.tried(),
+        })
+    }
+
+    /// Records that no try is made any more.
+    async fn close(
+        &self,
+        delivery: Delivery,
+        version: Option<Version>,
+    ) -> Result<Disposition, StoreError> {
+        let now = self.clock.now();
+        let tries = delivery.tried();
+        match self
+            .deliveries
+            .save_delivery(&delivery, version, now)
+            .await?
+        {
+            Saved::Stored => {
+                info!(
+                    tenant = delivery.key.tenant.as_str(),
+                    event.id = delivery.key.event.as_str(),
+                    endpoint = delivery.key.endpoint.as_str(),
+                    state = delivery.state.as_str(),
+                    "delivery closed without a try"
+                );
+                Ok(Disposition::Done)
+            }
+            // Somebody else wrote first: look again, and soon.
+            Saved::Lost => Ok(Disposition::Retry {
+                after: SignedDuration::from_secs(1),
+                tries,
+            }),
+        }
+    }
+}
+
+fn key(task: &DeliverTask) -> DeliveryKey {
+    DeliveryKey {
+        tenant: task.tenant.clone(),
+        event: task.event.id.clone(),
+        endpoint: task.endpoint.clone(),
+        round: task.round,
+    }
+}
+
+fn disposition(delivery: &Delivery, now: Timestamp) -> Disposition {
+    match delivery.state {
+        State::Retrying { due } => Disposition::Retry {
+            after: until(now, due),
+            tries: delivery.tried(),
+        },
+        State::Queued
+        | State::Parked { .. }
+        | State::Delivered
+        | State::GivenUp { .. }
+        | State::Superseded
+        | State::Expired
+        | State::Skipped { .. } => Disposition::Done,
+    }
+}
+
+fn tell(task: &DeliverTask, delivery: &Delivery, tried: &Try) {
+    info!(
+        tenant = task.tenant.as_str(),
+        event.id = task.event.id.as_str(),
+        event.type = task.event.event_type.as_str(),
+        endpoint = task.endpoint.as_str(),
+        round = task.round.number(),
+        tries = delivery.tried(),
+        status = tried.status,
+        failure = ?tried.failure,
+        took_ms = tried.took_ms,
+        state = delivery.state.as_str(),
+        next = delivery.state.due().map(|due| due.to_string()),
+        "delivery tried"
+    );
+}

@@ -1,0 +1,3 @@
+//! `deliver`: posts each delivery to its endpoint, signed afresh, until it is settled.
+
+pub mod handler;

@@ -1,0 +1,175 @@
+//! A webhook in, a signal on the queue: account, signature on the raw bytes, meaning, one durable write, answer.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::response::Response;
+use axum::routing::post;
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use http_body_util::LengthLimitError;
+use shared::ids::{ConnectorAccountId, ProfileId, TenantId};
+use shared::platform::{BillingAccount, Interpretation};
+use shared::problem::Problem;
+use shared::queue::task::{IgnoredTask, SignalTask, send};
+use shared::queue::{Enqueue, Task};
+use shared::store::BillingAccounts;
+use shared::time::Clock;
+use tracing::{info, warn};
+
+use crate::reply::{Accepted, Refusal};
+
+/// The longest body that is taken, in bytes.
+pub const BODY_MOST: usize = 256 * 1024;
+
+/// What the door may use.
+#[derive(Clone)]
+pub struct Ingest {
+    /// Billing accounts by their pair of ids.
+    pub accounts: Arc<dyn BillingAccounts>,
+    /// Where signals go.
+    pub queues: Arc<dyn Enqueue>,
+    /// The time signatures are judged by.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The door's routes. The longer form names the merchant, who must be the account's tenant.
+pub fn router(ingest: Ingest) -> Router {
+    Router::new()
+        .route(
+            "/v2/webhooks/revenue_recovery/{profile_id}/{connector_account_id}",
+            post(short_form),
+        )
+        .route(
+            "/v2/webhooks/recovery/{merchant_id}/{profile_id}/{connector_id}",
+            post(long_form),
+        )
+        .method_not_allowed_fallback(async || Problem::method_not_allowed().response())
+        .fallback(async || Problem::no_such_path().response())
+        .layer(DefaultBodyLimit::disable())
+        .with_state(ingest)
+}
+
+async fn short_form(
+    State(ingest): State<Ingest>,
+    Path((profile, account)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    ingest.answer(None, &profile, &account, request).await
+}
+
+async fn long_form(
+    State(ingest): State<Ingest>,
+    Path((merchant, profile, account)): Path<(String, String, String)>,
+    request: Request,
+) -> Response {
+    ingest
+        .answer(Some(&merchant), &profile, &account, request)
+        .await
+}
+
+impl Ingest {
+    async fn answer(
+        &self,
+        merchant: Option<&str>,
+        profile: &str,
+        account: &str,
+        request: Request,
+    ) -> Response {
+        let outcome = match self.find(merchant, profile, account).await {
+            Ok(account) => self.take(&account, request).await,
+            Err(refusal) => Err(refusal),
+        };
+        let response = match outcome {
+            Ok(accepted) => {
+                info!(
+                    profile,
+                    account,
+                    outcome = accepted.as_str(),
+                    "webhook accepted"
+                );
+                accepted.response()
+            }
+            Err(refusal) => {
+                warn!(profile, account, error = %refusal, cause = refusal.detail(), "webhook refused");
+                refusal.problem().response()
+            }
+        };
+        response.map(Body::from)
+    }
+
+    async fn find(
+        &self,
+        merchant: Option<&str>,
+        profile: &str,
+        account: &str,
+    ) -> Result<BillingAccount, Refusal> {
+        let unknown = |_| Refusal::UnknownAccount;
+        let profile = ProfileId::parse(profile).map_err(unknown)?;
+        let account = ConnectorAccountId::parse(account).map_err(unknown)?;
+        let merchant = merchant.map(TenantId::parse).transpose().map_err(unknown)?;
+        self.accounts
+            .billing_account(&profile, &account)
+            .await?
+            .filter(|found| merchant.is_none_or(|merchant| merchant == found.tenant))
+            .ok_or(Refusal::UnknownAccount)
+    }
+
+    async fn take(&self, account: &BillingAccount, request: Request) -> Result<Accepted, Refusal> {
+        let (parts, body) = request.into_parts();
+        if !is_json(&parts.headers) {
+            return Err(Refusal::NotJson);
+        }
+        let body = read(body).await?;
+        let adapter = account.platform.adapter();
+        let proof = adapter.verify(&parts.headers, &body, account, self.clock.now())?;
+        let tenant = account.tenant.clone();
+        let (task, accepted) = match adapter.interpret(&body, account, &proof)? {
+            Interpretation::Signal(signal) => (
+                Task::Signal(SignalTask {
+                    tenant,
+                    signal: *signal,
+                }),
+                Accepted::Queued,
+            ),
+            Interpretation::Ignored(ignored) => (
+                Task::Ignored(IgnoredTask { tenant, ignored }),
+                Accepted::Ignored,
+            ),
+        };
+        send(self.queues.as_ref(), [task]).await?;
+        Ok(accepted)
+    }
+}
+
+/// No content type is taken for JSON, since senders differ; another one is not.
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(CONTENT_TYPE) else {
+        return true;
+    };
+    let media = value
+        .to_str()
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    media == "application/json" || (media.starts_with("application/") && media.ends_with("+json"))
+}
+
+async fn read(body: Body) -> Result<Bytes, Refusal> {
+    axum::body::to_bytes(body, BODY_MOST)
+        .await
+        .map_err(|error| {
+            let too_long = error.into_inner().is::<LengthLimitError>();
+            if too_long {
+                Refusal::TooLong
+            } else {
+                Refusal::CutShort
+            }
+        })
+}

@@ -1,0 +1,158 @@
+//! One signal: join it into its intent, store that if it changed, send the events, let go.
+//!
+//! The write is conditional on the version read, so of two signals of one invoice at once one reads again. Events
+//! are sent after the write, and a replay that finds the write done sends them again under the same ids: dying on
+//! any line loses nothing and tells nothing twice.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::Serialize;
+use shared::event::{Event, EventType, Json, Recipients, SetAside};
+use shared::ids::{EventId, SignalId, TenantId};
+use shared::platform::Ignored;
+use shared::problem::chain;
+use shared::queue::batch::rest;
+use shared::queue::task::{IgnoredTask, PublishTask, SignalTask, send};
+use shared::queue::{Disposition, Enqueue, Handle, Queue, QueueError, Received, Task};
+use shared::recovery::step;
+use shared::store::{Events, Intents, Saved, StoreError};
+use shared::time::Clock;
+use tracing::{info, warn};
+
+/// What the worker may use.
+pub struct Recover {
+    /// Intents, with their attempts.
+    pub intents: Arc<dyn Intents>,
+    /// Where notifications of no interest are recorded.
+    pub events: Arc<dyn Events>,
+    /// Where events go.
+    pub queues: Arc<dyn Enqueue>,
+    /// The time signals are remembered by.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Why a signal has to come again.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    #[error("others kept changing the intent")]
+    Contended,
+}
+
+/// So often a lost race is run again before the message is put off.
+const RACES: usize = 8;
+
+#[async_trait]
+impl Handle for Recover {
+    fn queue(&self) -> Queue {
+        Queue::Recover
+    }
+
+    async fn handle(&self, task: Task, received: &Received) -> Disposition {
+        let done = match task {
+            Task::Signal(task) => self.signal(task).await,
+            Task::Ignored(task) => self.ignored(task).await,
+            Task::Publish(_) | Task::Deliver(_) => Ok(()),
+        };
+        match done {
+            Ok(()) => Disposition::Done,
+            Err(trouble) => {
+                warn!(
+                    message.id = received.id,
+                    error = chain(&trouble),
+                    "signal put off"
+                );
+                Disposition::Retry {
+                    after: rest(received.count),
+                    tries: 0,
+                }
+            }
+        }
+    }
+}
+
+impl Recover {
+    async fn signal(&self, SignalTask { tenant, signal }: SignalTask) -> Result<(), Trouble> {
+        for _ in 0..RACES {
+            let now = self.clock.now();
+            let read = self.intents.intent(&tenant, &signal.intent).await?;
+            let version = read.as_ref().map(|read| read.version);
+            let step = step(&tenant, read.map(|read| read.value), &signal, now);
+            if let Some(intent) = step.intent.as_ref().filter(|_| step.changed)
+                && self
+                    .intents
+                    .save_intent(&tenant, intent, version, now)
+                    .await?
+                    == Saved::Lost
+            {
+                continue;
+            }
+            info!(
+                tenant = tenant.as_str(),
+                signal = signal.id.as_str(),
+                invoice = signal.intent.invoice_id.as_str(),
+                action = ?step.action,
+                seen_before = !step.changed,
+                events = step.events.len(),
+                "signal joined"
+            );
+            let publish = |event| {
+                Task::Publish(PublishTask {
+                    tenant: tenant.clone(),
+                    event,
+                    roles: None,
+                    guard: None,
+                })
+            };
+            return Ok(send(self.queues.as_ref(), step.events.into_iter().map(publish)).await?);
+        }
+        Err(Trouble::Contended)
+    }
+
+    async fn ignored(&self, IgnoredTask { tenant, ignored }: IgnoredTask) -> Result<(), Trouble> {
+        let event = event_of(&tenant, &ignored);
+        let nobody = Recipients::SetAside(SetAside::NotHandled);
+        let _recorded = self
+            .events
+            .record(&tenant, &event, &nobody, self.clock.now())
+            .await?;
+        info!(
+            tenant = tenant.as_str(),
+            signal = ignored.id.as_str(),
+            event.id = event.id.as_str(),
+            event.type = event.event_type.as_str(),
+            "notification recorded as ignored"
+        );
+        Ok(())
+    }
+}
+
+/// What is kept of a notification of no interest: that it came, not what it held.
+#[derive(Serialize)]
+struct Notification<'a> {
+    notification_id: &'a SignalId,
+    platform_type: &'a EventType,
+    occurred_at: Timestamp,
+}
+
+fn event_of(tenant: &TenantId, ignored: &Ignored) -> Event {
+    let source = ignored.source.as_str();
+    let data = Notification {
+        notification_id: &ignored.id,
+        platform_type: &ignored.platform_type,
+        occurred_at: ignored.at,
+    };
+    Event {
+        id: EventId::derive(tenant, source, ignored.id.as_str(), "ignored"),
+        event_type: ignored.platform_type.clone(),
+        data: Json::of(&data).expect("ids, types and times always have a JSON form"),
+        at: ignored.at,
+        source: ignored.source.clone(),
+        resource: None,
+    }
+}

@@ -1,0 +1,179 @@
+//! One run: due deliveries to `q:deliver`, dead letters to quarantine.
+//!
+//! A delivery is sent before its record says so. Dying between the two sends it again in the next minute; the
+//! message carries `check` and the record's hop, so `deliver` sees what is left to do.
+
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+use jiff::SignedDuration;
+use shared::delivery::{Delivery, DeliveryKey, State};
+use shared::problem::chain;
+use shared::queue::task::{DeliverTask, send};
+use shared::queue::{Enqueue, Lease, Queue, QueueError, Task};
+use shared::store::{Cause, Deliveries, Events, Quarantine, Quarantined, Read, StoreError};
+use shared::time::Clock;
+use tracing::{error, info, warn};
+
+/// What the function may use.
+pub struct Sweep {
+    /// Parked deliveries.
+    pub deliveries: Arc<dyn Deliveries>,
+    /// The events that they carry.
+    pub events: Arc<dyn Events>,
+    /// Where due deliveries go.
+    pub queues: Arc<dyn Enqueue>,
+    /// What the queues gave up.
+    pub dead: Arc<dyn Lease>,
+    /// Where that goes.
+    pub quarantine: Arc<dyn Quarantine>,
+    /// What is due is judged by.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Deliveries put back on their queue.
+    pub unparked: usize,
+    /// Dead letters moved to the table.
+    pub dead_letters: usize,
+}
+
+/// Why a run stopped early; what it left, the next run takes up.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// The table.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A queue.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
+/// So many due deliveries are taken from each shard at a time.
+const PAGE: usize = 100;
+/// So many of them are worked on at once.
+const AT_ONCE: usize = 16;
+/// A run ends after so long, well before the next one begins.
+const RUN_MOST: SignedDuration = SignedDuration::from_secs(40);
+
+impl Sweep {
+    /// Does all that is to be done now.
+    ///
+    /// # Errors
+    /// [`Trouble`] if the table or a queue fails; nothing is lost by it.
+    pub async fn run(&self) -> Result<Swept, Trouble> {
+        let began = self.clock.now();
+        let mut swept = Swept::default();
+        loop {
+            let due = self.deliveries.due(self.clock.now(), PAGE).await?;
+            let before = swept.unparked;
+            for keys in due.chunks(AT_ONCE) {
+                let unparked = try_join_all(keys.iter().map(|key| self.unpark(key))).await?;
+                swept.unparked += unparked.into_iter().filter(|unparked| *unparked).count();
+            }
+            // The index may still show what was put back a moment ago.
+            let stalled = swept.unparked == before;
+            if stalled || self.clock.now().duration_since(began) > RUN_MOST {
+                break;
+            }
+        }
+        for queue in Queue::ALL {
+            swept.dead_letters += self.bury(queue).await?;
+        }
+        if swept != Swept::default() {
+            info!(
+                unparked = swept.unparked,
+                dead_letters = swept.dead_letters,
+                "swept"
+            );
+        }
+        Ok(swept)
+    }
+
+    async fn unpark(&self, key: &DeliveryKey) -> Result<bool, Trouble> {
+        // The index lags behind the table: only the record says what is so.
+        let Some(Read {
+            value: mut delivery,
+            version,
+        }) = self.deliveries.delivery(key).await?
+        else {
+            return Ok(false);
+        };
+        let State::Parked { due } = delivery.state else {
+            return Ok(false);
+        };
+        match self.events.event(&key.tenant, &key.event).await? {
+            Some(read) => send(self.queues.as_ref(), [task(&delivery, read.value.event)]).await?,
+            // Expired with its retention: there is nothing left to deliver.
+            None => {
+                warn!(
+                    tenant = key.tenant.as_str(),
+                    event.id = key.event.as_str(),
+                    "a parked delivery without its event"
+                );
+                delivery.state = State::Expired;
+                let _raced = self
+                    .deliveries
+                    .save_delivery(&delivery, Some(version), self.clock.now())
+                    .await?;
+                return Ok(false);
+            }
+        }
+        delivery.state = State::Retrying { due };
+        let _raced = self
+            .deliveries
+            .save_delivery(&delivery, Some(version), self.clock.now())
+            .await?;
+        Ok(true)
+    }
+
+    async fn bury(&self, queue: Queue) -> Result<usize, Trouble> {
+        let mut buried = 0;
+        loop {
+            let letters = self.dead.receive(queue, 10, SignedDuration::ZERO).await?;
+            if letters.is_empty() {
+                return Ok(buried);
+            }
+            for letter in letters {
+                let tenant = Task::decode(&letter.body)
+                    .ok()
+                    .map(|task| task.tenant().clone());
+                let entry =
+                    Quarantined::new(queue, &letter, Cause::DeadLetter, tenant, self.clock.now());
+                match self.quarantine.quarantine(&entry).await {
+                    Ok(()) => {
+                        error!(
+                            message.id = letter.id,
+                            quarantine.id = entry.id.as_str(),
+                            "dead letter quarantined"
+                        );
+                        self.dead.delete(queue, vec![letter.receipt]).await?;
+                        buried += 1;
+                    }
+                    Err(problem) => {
+                        warn!(
+                            message.id = letter.id,
+                            error = chain(&problem),
+                            "could not quarantine a dead letter"
+                        );
+                        return Err(problem.into());
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn task(delivery: &Delivery, event: shared::event::Event) -> Task {
+    Task::Deliver(DeliverTask {
+        tenant: delivery.key.tenant.clone(),
+        event,
+        endpoint: delivery.key.endpoint.clone(),
+        round: delivery.key.round,
+        hop: delivery.hop,
+        check: true,
+        guard: delivery.guard.clone(),
+    })
+}
