@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Runs the contract tests of the queue and the store against ministack, which speaks the real protocols.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cd "$here/.."
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/payrelay-contract.XXXXXX")
+export PAYRELAY_MINISTACK=$work/ministack
+trap '"$here/ministack.sh" stop || true; rm -rf "$work"' EXIT
+
+started=$("$here/ministack.sh" start 0)
+eval "$started"
+export PAYRELAY_CONTRACT_ENDPOINT=$AWS_ENDPOINT_URL
+
+cargo test --locked -p tests --features ministack --test contract

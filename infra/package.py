@@ -1,0 +1,57 @@
+"""Writes the template as `sam build` would leave it, around binaries that are built already.
+
+    package.py OUT            OUT/<function>/bootstrap are the binaries; writes OUT/template.json
+
+`sam build` runs one release build for each function, and each resolves the features of its crates anew, so much of the
+workspace is compiled several times. One `cargo build` for all functions compiles it once.
+"""
+
+import json
+import pathlib
+import sys
+
+from samtranslator.yaml_helper import yaml_parse
+
+
+def lacking(resource: dict) -> str | None:
+    """Why a resource has to stay out of the emulator, if it has to."""
+    if resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"]:
+        return "it knows no alarm on a metric expression"
+    if resource["Type"] == "AWS::SQS::QueuePolicy":
+        return "it is reached over plain http, which the policy refuses"
+    return None
+
+
+def adapted(template: dict) -> dict:
+    """The template without what the emulator lacks, each named."""
+    for name, resource in list(template["Resources"].items()):
+        if why := lacking(resource):
+            print(f"left out of the template for ministack: {name}: {why}")
+            del template["Resources"][name]
+    # It takes a parameter of type Number for text here, and then its poller stops at the comparison.
+    concurrency = template["Parameters"]["MaxConcurrency"]["Default"]
+    for resource in template["Resources"].values():
+        for event in resource["Properties"].get("Events", {}).values():
+            if event["Type"] == "SQS":
+                event["Properties"]["ScalingConfig"]["MaximumConcurrency"] = concurrency
+    print(f"changed in the template for ministack: MaximumConcurrency is {concurrency}, not a parameter")
+    return template
+
+
+def built(template: dict) -> dict:
+    """The template with each function's folder as its code."""
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            binary = resource.pop("Metadata")["BuildProperties"]["Binary"]
+            resource["Properties"]["CodeUri"] = f"./{binary}"
+    return template
+
+
+def main() -> None:
+    out = pathlib.Path(sys.argv[1])
+    template = yaml_parse((pathlib.Path(__file__).parent / "template.yaml").read_text())
+    (out / "template.json").write_text(json.dumps(adapted(built(template)), indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""Runs the SAM transform over the template, as CloudFormation would, and checks what it made.
+
+What SAM adds unasked is seen only here: a managed policy on a role, a role that we did not write.
+"""
+
+import json
+import os
+import pathlib
+import sys
+from types import SimpleNamespace
+
+os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
+
+from samtranslator.translator.transform import transform  # noqa: E402 (reads the region when imported)
+from samtranslator.yaml_helper import yaml_parse  # noqa: E402
+
+
+def main() -> None:
+    template = yaml_parse((pathlib.Path(__file__).parent / "template.yaml").read_text())
+    written = {name for name, it in template["Resources"].items() if it["Type"] == "AWS::IAM::Role"}
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["CodeUri"] = "s3://bucket/key"
+    made = transform(template, {}, SimpleNamespace(load=lambda: {}))["Resources"]
+
+    of_type = lambda name: {it: made[it]["Properties"] for it in made if made[it]["Type"] == name}  # noqa: E731
+    functions = of_type("AWS::Lambda::Function")
+    timeouts = {name: it["Timeout"] for name, it in functions.items()}
+    problems = []
+    if "ManagedPolicyArns" in json.dumps(made):
+        problems.append("a role has a managed policy")
+    if extra := set(of_type("AWS::IAM::Role")) - written:
+        problems.append(f"roles that the template does not write: {sorted(extra)}")
+    for name, mapping in of_type("AWS::Lambda::EventSourceMapping").items():
+        queue = mapping["EventSourceArn"]["Fn::GetAtt"][0]
+        visibility, timeout = made[queue]["Properties"]["VisibilityTimeout"], timeouts[mapping["FunctionName"]["Ref"]]
+        if visibility < 6 * timeout:
+            problems.append(f"{queue} is visible again after {visibility} s, less than six times {timeout} s")
+        if mapping.get("FunctionResponseTypes") != ["ReportBatchItemFailures"]:
+            problems.append(f"{name} does not report failures of single messages")
+    for problem in problems:
+        print(f"template.yaml: {problem}", file=sys.stderr)
+    print(f"the transform makes {len(made)} resources of {len(template['Resources'])}, {len(functions)} of them functions")
+    sys.exit(1 if problems else 0)
+
+
+if __name__ == "__main__":
+    main()
