@@ -1,0 +1,164 @@
+//! Who asks, and whose data they may reach. A handler gets at a tenant's id only through an extractor of this file,
+//! so none can forget to ask.
+
+use std::sync::Arc;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use axum::extract::FromRequestParts;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
+
+use shared::ids::TenantId;
+use shared::secret::{Secret, key_hash};
+use shared::store::Scope;
+
+use crate::handler::Console;
+use crate::reply::Refusal;
+use crate::request::{PathId, param};
+
+/// Whoever presented a key that we know.
+pub(crate) struct Caller(Scope);
+
+impl Caller {
+    /// Whether the key is an operator's.
+    pub(crate) fn is_operator(&self) -> bool {
+        matches!(self.0, Scope::Operator)
+    }
+
+    /// Whether the key reaches what belongs to `tenant`.
+    pub(crate) fn reaches(&self, tenant: &str) -> bool {
+        match &self.0 {
+            Scope::Operator => true,
+            Scope::Tenant { tenant: own } => own.as_str() == tenant,
+        }
+    }
+}
+
+/// The key of `Authorization: Bearer <key>`; the scheme's case does not matter, and there must be one header only.
+fn bearer(headers: &HeaderMap) -> Option<Secret> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return None;
+    };
+    let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
+    let key = key.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty()).then(|| Secret::new(key))
+}
+
+impl FromRequestParts<Arc<Console>> for Caller {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        console: &Arc<Console>,
+    ) -> Result<Self, Refusal> {
+        let hash = key_hash(&bearer(&parts.headers).ok_or(Refusal::NoKey)?);
+        let (key, scope) =
+            if verify_slices_are_equal(hash.as_bytes(), console.operator_key_hash.as_bytes())
+                .is_ok()
+            {
+                ("operator".to_owned(), Scope::Operator)
+            } else {
+                let found = console
+                    .credentials
+                    .credential(&hash)
+                    .await?
+                    .ok_or(Refusal::UnknownKey)?;
+                (found.key.into(), found.scope)
+            };
+        let (method, path) = (&parts.method, parts.uri.path());
+        if *method == Method::GET || *method == Method::HEAD {
+            tracing::debug!(key.id = key, "key {key} reads {path}");
+        } else {
+            tracing::info!(key.id = key, http.method = %method, http.path = path, "key {key} asks for {method} {path}");
+        }
+        Ok(Self(scope))
+    }
+}
+
+/// A caller with an operator's key.
+pub(crate) struct Operator;
+
+impl FromRequestParts<Arc<Console>> for Operator {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        console: &Arc<Console>,
+    ) -> Result<Self, Refusal> {
+        let caller = Caller::from_request_parts(parts, console).await?;
+        if caller.is_operator() {
+            Ok(Self)
+        } else {
+            Err(Refusal::Forbidden)
+        }
+    }
+}
+
+/// The tenant of the path, which the caller may reach. Whether it is (still) there was not asked.
+pub(crate) struct Within(pub(crate) TenantId);
+
+impl FromRequestParts<Arc<Console>> for Within {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        console: &Arc<Console>,
+    ) -> Result<Self, Refusal> {
+        let caller = Caller::from_request_parts(parts, console).await?;
+        let tenant = param(parts, TenantId::NAME).await?;
+        if !caller.reaches(&tenant) {
+            return Err(Refusal::Forbidden);
+        }
+        TenantId::read(tenant).map(Self)
+    }
+}
+
+/// The tenant of the path, which the caller may reach and which is there: what configuration is written for.
+pub(crate) struct Existing(pub(crate) TenantId);
+
+impl FromRequestParts<Arc<Console>> for Existing {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        console: &Arc<Console>,
+    ) -> Result<Self, Refusal> {
+        let Within(tenant) = Within::from_request_parts(parts, console).await?;
+        match console.tenants.tenant(&tenant).await? {
+            Some(_) => Ok(Self(tenant)),
+            None => Err(Refusal::not_found("tenant", &tenant)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_bearer_key_is_read_and_nothing_else() {
+        let cases: [(&[&'static str], Option<&str>); 8] = [
+            (&["Bearer prk_1"], Some("prk_1")),
+            (&["bearer prk_1"], Some("prk_1")),
+            (&["Bearer  prk_1 "], Some("prk_1")),
+            (&["Bearer "], None),
+            (&["Bearer"], None),
+            (&["Basic prk_1"], None),
+            (&["Bearer a", "Bearer b"], None),
+            (&[], None),
+        ];
+        for (values, want) in cases {
+            let headers: HeaderMap = values
+                .iter()
+                .map(|value| (AUTHORIZATION, value.parse().expect("a header's value")))
+                .collect();
+            assert_eq!(
+                bearer(&headers).as_ref().map(Secret::expose),
+                want,
+                "{values:?}"
+            );
+        }
+    }
+}

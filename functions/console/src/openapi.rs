@@ -1,0 +1,499 @@
+//! The OpenAPI document of everything that outsiders call: this API, and the webhook door of `ingest`.
+//!
+//! Paths and shapes are derived from the handlers and the views; what all of them share (the key, the problems, the
+//! form of ids) is added here once. A test holds the document and the router together.
+
+use serde_json::json;
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response, Schema};
+use utoipa::{Modify, OpenApi as Derive};
+
+use axum::http::StatusCode;
+
+use crate::routes::{
+    billing_accounts, endpoints, events, intents, keys, publishers, quarantine, tenants,
+};
+
+/// The document.
+#[must_use]
+pub fn document() -> OpenApi {
+    Document::openapi()
+}
+
+#[derive(Derive)]
+#[openapi(
+    info(
+        title = "Payrelay",
+        description = "Takes in signed webhooks of billing platforms and delivers signed webhooks to those who must \
+                       hear of them. The operator's API, and the doors that platforms post to.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    paths(
+        crate::handler::document,
+        tenants::list,
+        tenants::put,
+        tenants::read,
+        tenants::delete,
+        keys::post,
+        keys::list,
+        keys::delete,
+        endpoints::put,
+        endpoints::list,
+        endpoints::read,
+        endpoints::delete,
+        endpoints::rotate,
+        billing_accounts::put,
+        billing_accounts::list,
+        billing_accounts::read,
+        billing_accounts::delete,
+        publishers::put,
+        publishers::list,
+        publishers::read,
+        publishers::delete,
+        events::list,
+        events::read,
+        events::replay,
+        intents::read,
+        quarantine::list,
+        quarantine::list_of_tenant,
+        quarantine::read,
+        quarantine::redrive,
+        quarantine::delete,
+    ),
+    security(("key" = [])),
+    modifiers(&Webhooks, &Shared),
+)]
+struct Document;
+
+/// What the operations have in common.
+struct Shared;
+
+const PROBLEM: &str = "Problem";
+
+impl Modify for Shared {
+    fn modify(&self, document: &mut OpenApi) {
+        let components = document.components.get_or_insert_default();
+        components.schemas.insert(PROBLEM.to_owned(), problem());
+        let mut key = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        key.description = Some(
+            "An operator's key reaches all tenants; a tenant's key (`prk_..`, made with `POST .../keys`) reaches \
+             its own tenant."
+                .to_owned(),
+        );
+        components.add_security_scheme("key", SecurityScheme::Http(key));
+        for (path, item) in &mut document.paths.paths {
+            for operation in operations(item) {
+                complete(path, operation);
+            }
+        }
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [
+        &mut item.get,
+        &mut item.put,
+        &mut item.post,
+        &mut item.delete,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// Adds what any operation of its kind may answer, and the words that need not be written twice.
+fn complete(path: &str, operation: &mut Operation) {
+    let tag = operation
+        .tags
+        .iter()
+        .flatten()
+        .next()
+        .map(|tag| tag.replace(' ', "_"));
+    if let (Some(tag), Some(name)) = (tag, &operation.operation_id) {
+        operation.operation_id = Some(format!("{tag}_{name}"));
+    }
+    let mut refusals = Vec::new();
+    if operation.security.is_none() {
+        refusals.extend([
+            StatusCode::UNAUTHORIZED,
+            StatusCode::FORBIDDEN,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ]);
+        if path.contains('{') {
+            refusals.push(StatusCode::NOT_FOUND);
+        }
+        if operation.parameters.is_some() {
+            refusals.push(StatusCode::BAD_REQUEST);
+        }
+        if operation.request_body.is_some() {
+            let of_body = [
+                StatusCode::PAYLOAD_TOO_LARGE,
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                StatusCode::UNPROCESSABLE_ENTITY,
+            ];
+            refusals.extend(of_body);
+        }
+    }
+    for status in refusals {
+        operation
+            .responses
+            .responses
+            .entry(status.as_str().to_owned())
+            .or_insert_with(|| Response::new("").into());
+    }
+    for (status, response) in &mut operation.responses.responses {
+        let status = status.parse().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        if let RefOr::T(response) = response {
+            describe(status, response);
+        }
+    }
+    for parameter in operation.parameters.iter_mut().flatten() {
+        describe_parameter(parameter);
+    }
+}
+
+fn describe(status: StatusCode, response: &mut Response) {
+    if response.description.is_empty() {
+        response.description = status.canonical_reason().unwrap_or_default().to_owned();
+    }
+    if status.is_client_error() || status.is_server_error() {
+        let content = Content::new(Some(RefOr::<Schema>::Ref(Ref::from_schema_name(PROBLEM))));
+        response
+            .content
+            .entry("application/problem+json".to_owned())
+            .or_insert(content);
+    }
+}
+
+fn describe_parameter(parameter: &mut Parameter) {
+    if parameter.parameter_in != ParameterIn::Path {
+        return;
+    }
+    let description = match parameter.name.as_str() {
+        "tenant" => "The tenant.",
+        "key" => "The key's public name (`key_..`), not the key.",
+        "endpoint" => "The endpoint.",
+        "profile_id" => "The business profile that the billing account belongs to.",
+        "connector_account_id" | "connector_id" => "The billing account.",
+        "merchant_id" => "The tenant whose billing account it is.",
+        "event" => "The event's id.",
+        "message" => "The message's id, as the list shows it.",
+        _ => "",
+    };
+    parameter
+        .description
+        .get_or_insert_with(|| description.to_owned());
+    parameter.schema = Some(schema::of(
+        json!({"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}),
+    ));
+}
+
+fn problem() -> RefOr<Schema> {
+    schema::of(json!({
+        "type": "object",
+        "description": "What stood in the way (RFC 9457). Errors of a field or a parameter name it in backquotes.",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": {"type": "string", "format": "uri-reference", "description": "A stable name of the situation."},
+            "title": {"type": "string", "description": "The situation in a few words."},
+            "status": {"type": "integer", "description": "The HTTP status."},
+            "detail": {"type": "string", "description": "What is wrong this time and what to do."},
+        },
+        "example": {
+            "type": "/problems/invalid-field",
+            "title": "A field of the body is not right",
+            "status": 422,
+            "detail": "`url`: must be an https URL",
+        },
+    }))
+}
+
+/// The routes of `ingest`, which platforms post to: two forms of one path.
+struct Webhooks;
+
+impl Modify for Webhooks {
+    fn modify(&self, document: &mut OpenApi) {
+        let forms = [
+            (
+                "receive",
+                "/v2/webhooks/revenue_recovery/{profile_id}/{connector_account_id}",
+            ),
+            (
+                "receive_long_form",
+                "/v2/webhooks/recovery/{merchant_id}/{profile_id}/{connector_id}",
+            ),
+        ];
+        for (name, path) in forms {
+            document
+                .paths
+                .paths
+                .insert(path.to_owned(), webhook(name, path));
+        }
+    }
+}
+
+fn webhook(name: &str, path: &str) -> PathItem {
+    let names = path
+        .split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let mut parameters: Vec<_> = names
+        .map(|name| json!({"name": name, "in": "path", "required": true}))
+        .collect();
+    parameters.push(json!({
+        "name": "Stripe-Signature",
+        "in": "header",
+        "required": true,
+        "description": "The platform's signature over the body's bytes; any valid `v1` of several will do.",
+        "schema": {"type": "string"},
+        "example": "t=1767225600,v1=5257a869e7ecebeda32affa62cdca3fa51cad7e77a0e56ff536d0ce8e108d8bd",
+    }));
+    let item = json!({"post": {
+        "operationId": name,
+        "tags": ["webhooks"],
+        "summary": "Takes a webhook of a billing platform.",
+        "description": "Answers 200 once the notification is kept for good, also when it came before or is of a \
+                        type that is of no interest here.",
+        "security": [{}],
+        "parameters": parameters,
+        "requestBody": {
+            "required": true,
+            "description": "The notification, as the platform documents it; at most 256 KiB.",
+            "content": {"application/json": {
+                "schema": {"type": "object"},
+                "example": {"id": "evt_1", "type": "invoice.payment_failed", "data": {"object": {"id": "in_1"}}},
+            }},
+        },
+        "responses": {
+            "200": {"description": "It is kept."},
+            "400": {"description": "It is no JSON, or no notification of the platform; the field is named."},
+            "401": {"description": "Its signature is missing, wrong or stale."},
+            "404": {"description": "There is no such billing account."},
+            "405": {"description": "Webhooks are posted."},
+            "413": {"description": "It is longer than 256 KiB."},
+            "415": {"description": "It is not declared as JSON."},
+            "503": {"description": "It could not be kept; send it again after the time in Retry-After."},
+        },
+    }});
+    serde_json::from_value(item).expect("the literal is a path item, and a test reads it")
+}
+
+/// The schemas of our own words, each made from the word's own list of names.
+pub(crate) mod schema {
+    use serde::de::DeserializeOwned;
+    use serde_json::{Value, json};
+    use utoipa::openapi::{RefOr, Schema};
+
+    use shared::delivery::{End, EndpointState, Failure, Scheme, SkipReason, State};
+    use shared::event::Role;
+    use shared::platform::Platform;
+    use shared::queue::Queue;
+    use shared::recovery::{self, Status, TriggeredBy};
+    use shared::store::Cause;
+
+    /// A schema written as JSON.
+    pub(super) fn of(value: Value) -> RefOr<Schema> {
+        serde_json::from_value(value)
+            .expect("the literal is a schema, and a test makes the document")
+    }
+
+    /// The wire names of an enum without payloads, as its own parser tells them when it refuses another.
+    pub(super) fn names<T: DeserializeOwned>() -> Vec<String> {
+        let refused = serde_json::from_str::<T>("\"?\"")
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default();
+        let (_, expected) = refused.rsplit_once(", expected ").unwrap_or_default();
+        expected
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect()
+    }
+
+    fn one_of<T: DeserializeOwned>() -> RefOr<Schema> {
+        of(json!({"type": "string", "enum": names::<T>()}))
+    }
+
+    pub(crate) fn role() -> RefOr<Schema> {
+        one_of::<Role>()
+    }
+
+    pub(crate) fn scheme() -> RefOr<Schema> {
+        one_of::<Scheme>()
+    }
+
+    pub(crate) fn endpoint_state() -> RefOr<Schema> {
+        one_of::<EndpointState>()
+    }
+
+    pub(crate) fn platform() -> RefOr<Schema> {
+        one_of::<Platform>()
+    }
+
+    pub(crate) fn failure() -> RefOr<Schema> {
+        one_of::<Failure>()
+    }
+
+    pub(crate) fn intent_state() -> RefOr<Schema> {
+        one_of::<recovery::State>()
+    }
+
+    pub(crate) fn triggered_by() -> RefOr<Schema> {
+        one_of::<TriggeredBy>()
+    }
+
+    pub(crate) fn charge_status() -> RefOr<Schema> {
+        one_of::<Status>()
+    }
+
+    pub(crate) fn cause() -> RefOr<Schema> {
+        one_of::<Cause>()
+    }
+
+    pub(crate) fn queue() -> RefOr<Schema> {
+        of(json!({"type": "string", "enum": Queue::ALL.map(Queue::as_str)}))
+    }
+
+    pub(crate) fn delivery_state() -> RefOr<Schema> {
+        let due = jiff::Timestamp::UNIX_EPOCH;
+        let states = [
+            State::Queued,
+            State::Retrying { due },
+            State::Parked { due },
+            State::Delivered,
+            State::GivenUp { reason: End::Gone },
+            State::Superseded,
+            State::Expired,
+            State::Skipped {
+                reason: SkipReason::EndpointDisabled,
+            },
+        ];
+        of(json!({"type": "string", "enum": states.map(State::as_str)}))
+    }
+
+    pub(crate) fn reason() -> RefOr<Schema> {
+        of(json!({
+            "type": "string",
+            "description": "Why it stands so: of an event for nobody `no_endpoint`, `filtered`, `endpoint_disabled` \
+                            or `not_handled`; of a delivery that was given up `retries_exhausted` or `gone`; of one \
+                            that was not tried `endpoint_disabled` or `endpoint_deleted`.",
+        }))
+    }
+
+    pub(crate) fn policy() -> RefOr<Schema> {
+        let wait = json!({"type": "integer", "minimum": 1, "maximum": 604_800});
+        of(json!({
+            "description": "How failed tries are followed up, with at most 50 retries. Left out of a request, it is as the \
+                            scheme has it: `linear` for `rafiki`, the ladder of Standard Webhooks otherwise.",
+            "oneOf": [
+                {
+                    "type": "object",
+                    "description": "Wait n steps after try n, without jitter.",
+                    "required": ["policy"],
+                    "properties": {
+                        "policy": {"type": "string", "enum": ["linear"]},
+                        "step_s": {"type": "integer", "minimum": 1, "maximum": 604_800, "default": 10},
+                        "max_retry": {"type": "integer", "minimum": 0, "maximum": 50, "default": 10},
+                        "cap_s": wait,
+                    },
+                },
+                {
+                    "type": "object",
+                    "description": "Explicit waits, one per retry, each lengthened by up to 10 %.",
+                    "required": ["policy", "waits_s"],
+                    "properties": {
+                        "policy": {"type": "string", "enum": ["ladder"]},
+                        "waits_s": {"type": "array", "maxItems": 50, "items": wait},
+                    },
+                },
+            ],
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+    use shared::delivery::Scheme;
+    use shared::event::Role;
+    use shared::platform::Platform;
+
+    use super::*;
+
+    #[test]
+    fn the_names_of_an_enum_are_those_it_is_written_with() {
+        assert_eq!(schema::names::<Role>(), Role::ALL.map(Role::as_str));
+        assert_eq!(schema::names::<Scheme>(), Scheme::ALL.map(Scheme::as_str));
+        assert_eq!(schema::names::<Platform>(), ["stripe"]);
+    }
+
+    #[test]
+    fn every_operation_is_named_once_and_described_and_its_answers_too() {
+        let document = serde_json::to_value(document()).expect("it has a JSON form");
+        assert_eq!(document.get("openapi"), Some(&json!("3.1.0")));
+        let mut names = BTreeSet::new();
+        let paths = document
+            .get("paths")
+            .and_then(Value::as_object)
+            .expect("it has paths");
+        for (path, item) in paths {
+            for (method, operation) in item.as_object().expect("an item is an object") {
+                let place = format!("{method} {path}");
+                let name = operation
+                    .get("operationId")
+                    .and_then(Value::as_str)
+                    .expect(&place)
+                    .to_owned();
+                assert!(names.insert(name), "{place}: its name is another's too");
+                assert!(
+                    operation.get("summary").is_some_and(|text| text != ""),
+                    "{place}: no summary"
+                );
+                for parameter in operation
+                    .get("parameters")
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten()
+                {
+                    assert!(
+                        parameter.get("description").is_some_and(|text| text != ""),
+                        "{place}: {parameter}"
+                    );
+                    assert!(parameter.get("schema").is_some(), "{place}: {parameter}");
+                }
+                let answers = operation
+                    .get("responses")
+                    .and_then(Value::as_object)
+                    .expect(&place);
+                for (status, answer) in answers {
+                    assert!(
+                        answer.get("description").is_some_and(|text| text != ""),
+                        "{place}: {status}"
+                    );
+                    let problem = answer
+                        .pointer("/content/application~1problem+json")
+                        .is_some();
+                    assert_eq!(problem, !status.starts_with('2'), "{place}: {status}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let text = serde_json::to_string(&document()).expect("it has a JSON form");
+        let document: Value = serde_json::from_str(&text).expect("it is JSON");
+        let references: BTreeSet<_> = text
+            .split("\"$ref\":\"#")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next())
+            .collect();
+        assert!(references.len() > 10, "{references:?}");
+        for reference in references {
+            assert!(document.pointer(reference).is_some(), "{reference}");
+        }
+    }
+}

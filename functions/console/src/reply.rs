@@ -1,0 +1,284 @@
+//! The one table from what stood in the way to status and problem document.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt::Display;
+
+use axum::body::Body;
+use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use shared::problem::{Problem, chain};
+use shared::queue::QueueError;
+use shared::store::StoreError;
+
+/// Why a request was not done.
+#[derive(Debug)]
+pub enum Refusal {
+    /// It has no usable `Authorization: Bearer ..`.
+    NoKey,
+    /// Its key is not known, or was revoked.
+    UnknownKey,
+    /// Its key does not reach what it asks for; whether that exists is not told.
+    Forbidden,
+    /// No route has this path.
+    NoSuchPath,
+    /// The path has routes, but none for this method.
+    MethodNotAllowed,
+    /// What the path names is not there.
+    NotFound {
+        /// What kind of thing.
+        noun: &'static str,
+        /// What it was called; an id, which is safe to repeat.
+        id: String,
+    },
+    /// The body is not declared as JSON.
+    NotJsonType,
+    /// The body is longer than is taken.
+    BodyTooLong,
+    /// The body could not be received to its end.
+    BodyCutOff,
+    /// The body is no JSON object.
+    NotJson {
+        /// What is wrong with it, without quoting it.
+        problem: String,
+    },
+    /// A parameter of the path or the query is not right.
+    Parameter {
+        /// Which.
+        name: Cow<'static, str>,
+        /// What it must be.
+        rule: String,
+    },
+    /// A field of the body is not right.
+    Field {
+        /// Its path from the root of the body.
+        path: String,
+        /// What it must be.
+        rule: String,
+    },
+    /// The pair of ids belongs to another tenant's billing account.
+    PairTaken,
+    /// The endpoint has as many live secrets as it may.
+    SecretsFull,
+    /// The latest round of the delivery is not over.
+    NotSettled {
+        /// Where it stands.
+        state: &'static str,
+    },
+    /// The table did not do what was asked.
+    Store(StoreError),
+    /// The queue did not take what was sent.
+    Queue(QueueError),
+}
+
+impl Refusal {
+    /// What is wrong with a field of the body.
+    pub(crate) fn field(path: impl Into<String>, rule: impl Into<String>) -> Self {
+        Self::Field {
+            path: path.into(),
+            rule: rule.into(),
+        }
+    }
+
+    /// What is wrong with a parameter.
+    pub(crate) fn parameter(name: impl Into<Cow<'static, str>>, rule: impl Into<String>) -> Self {
+        Self::Parameter {
+            name: name.into(),
+            rule: rule.into(),
+        }
+    }
+
+    /// That something is not there.
+    pub(crate) fn not_found(noun: &'static str, id: &dyn Display) -> Self {
+        Self::NotFound {
+            noun,
+            id: id.to_string(),
+        }
+    }
+
+    fn problem(&self) -> Problem {
+        match self {
+            Self::NoKey => unauthorized("Send a key in the header `Authorization: Bearer <key>`."),
+            Self::UnknownKey => unauthorized("This key is not known, or was revoked."),
+            Self::Forbidden => Problem::new(
+                StatusCode::FORBIDDEN,
+                "/problems/forbidden",
+                "Not allowed",
+                "This key does not reach what the request asks for.",
+            ),
+            Self::NoSuchPath => Problem::no_such_path(),
+            Self::MethodNotAllowed => Problem::method_not_allowed(),
+            Self::NotFound { noun, id } => Problem::new(
+                StatusCode::NOT_FOUND,
+                "/problems/not-found",
+                "Not found",
+                format!("There is no {noun} `{id}` here."),
+            ),
+            Self::NotJsonType => Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "/problems/not-json-type",
+                "Unsupported media type",
+                "Send the body as JSON, with `Content-Type: application/json`.",
+            ),
+            Self::BodyTooLong => Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "/problems/too-large",
+                "Too large",
+                "A body may have at most 64 KiB.",
+            ),
+            Self::BodyCutOff => not_json("it ended before its announced length"),
+            Self::NotJson { problem } => not_json(problem),
+            Self::Parameter { name, rule } => Problem::new(
+                StatusCode::BAD_REQUEST,
+                "/problems/invalid-parameter",
+                "A parameter is not right",
+                format!("`{name}`: {rule}"),
+            ),
+            Self::Field { path, rule } => Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "/problems/invalid-field",
+                "A field of the body is not right",
+                format!("`{path}`: {rule}"),
+            ),
+            Self::PairTaken => Problem::new(
+                StatusCode::CONFLICT,
+                "/problems/billing-account-taken",
+                "Billing account taken",
+                "Another tenant has this pair of `profile_id` and `connector_account_id`; choose another one.",
+            ),
+            Self::SecretsFull => Problem::new(
+                StatusCode::CONFLICT,
+                "/problems/too-many-secrets",
+                "Too many live secrets",
+                "The endpoint has as many live secrets as it may; wait until older ones have ended, or rotate with \
+                 `overlap_s` 0 to end all of them now.",
+            ),
+            Self::NotSettled { state } => Problem::new(
+                StatusCode::CONFLICT,
+                "/problems/delivery-not-settled",
+                "Delivery not settled",
+                format!("The latest round is {state}; it can be replayed once it is over."),
+            ),
+            Self::Store(StoreError::Unavailable(_))
+            | Self::Queue(QueueError::Unavailable(_) | QueueError::Partly { .. }) => unavailable(),
+            Self::Store(StoreError::TooLarge { .. }) => Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "/problems/too-large",
+                "Too large",
+                "What is to be kept is larger than an item of the table may be.",
+            ),
+            Self::Store(StoreError::Corrupt { .. }) | Self::Queue(QueueError::TooLarge { .. }) => {
+                internal()
+            }
+        }
+    }
+
+    /// Tells the operator what the caller is not told, once and here.
+    fn log(&self) {
+        match self {
+            Self::Store(error @ StoreError::Unavailable(_)) => warn("store", error),
+            Self::Queue(error @ (QueueError::Unavailable(_) | QueueError::Partly { .. })) => {
+                warn("queue", error)
+            }
+            Self::Store(error @ (StoreError::Corrupt { .. } | StoreError::TooLarge { .. })) => {
+                tracing::error!(error = %error, "the table holds, or was to hold, what it can't");
+            }
+            Self::Queue(error @ QueueError::TooLarge { .. }) => {
+                tracing::error!(error = %error, "a message is too long to be sent again");
+            }
+            Self::NoKey
+            | Self::UnknownKey
+            | Self::Forbidden
+            | Self::NoSuchPath
+            | Self::MethodNotAllowed
+            | Self::NotFound { .. }
+            | Self::NotJsonType
+            | Self::BodyTooLong
+            | Self::BodyCutOff
+            | Self::NotJson { .. }
+            | Self::Parameter { .. }
+            | Self::Field { .. }
+            | Self::PairTaken
+            | Self::SecretsFull
+            | Self::NotSettled { .. } => {}
+        }
+    }
+
+    /// What RFC 6750 has a 401 say.
+    fn challenge(&self) -> Option<HeaderValue> {
+        match self {
+            Self::NoKey => Some(HeaderValue::from_static(r#"Bearer realm="payrelay""#)),
+            Self::UnknownKey => Some(HeaderValue::from_static(
+                r#"Bearer realm="payrelay", error="invalid_token""#,
+            )),
+            _ => None,
+        }
+    }
+}
+
+fn warn(dependency: &'static str, error: &dyn Error) {
+    tracing::warn!(
+        cause = chain(error),
+        "the {dependency} did not do what was asked"
+    );
+}
+
+fn unauthorized(detail: &str) -> Problem {
+    Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "/problems/unauthorized",
+        "Not authenticated",
+        detail,
+    )
+}
+
+fn not_json(problem: &str) -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "/problems/not-json",
+        "The body is no JSON object",
+        format!("The body can't be read: {problem}. Send a JSON object, `{{}}` at least."),
+    )
+}
+
+fn unavailable() -> Problem {
+    Problem {
+        detail: "What was asked may or may not have been done; it is safe to ask again after the time in Retry-After."
+            .to_owned(),
+        ..Problem::unavailable()
+    }
+}
+
+fn internal() -> Problem {
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "/problems/internal",
+        "An accident of ours",
+        "What is kept can't be used; the log says why.",
+    )
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        self.log();
+        let mut response = self.problem().response().map(Body::from);
+        if let Some(challenge) = self.challenge() {
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<QueueError> for Refusal {
+    fn from(error: QueueError) -> Self {
+        Self::Queue(error)
+    }
+}

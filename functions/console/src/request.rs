@@ -1,0 +1,497 @@
+//! What a request says, read strictly: the ids of its path, the parameters of its query, the object in its body.
+//!
+//! A complaint names the field and what it must be. It never holds what the field held, since that may be a secret;
+//! so the parser's own messages, which quote, are put into words of ours.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use data_encoding::BASE64URL_NOPAD;
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::de::value::MapDeserializer;
+use url::form_urlencoded;
+
+use shared::ids::{
+    ConnectorAccountId, EndpointId, EventId, IdError, KeyId, ProfileId, QuarantineId, TenantId,
+};
+
+use crate::handler::Console;
+use crate::reply::Refusal;
+
+/// The longest body that is taken, in bytes.
+pub(crate) const BODY_MOST: usize = 64 * 1024;
+
+/// So many characters of a field's path are told.
+const PATH_MOST: usize = 128;
+
+/// An id that stands in paths.
+pub(crate) trait PathId: Sized {
+    /// What the routes call it.
+    const NAME: &'static str;
+
+    /// Takes a segment that has the id's form.
+    fn read(text: String) -> Result<Self, Refusal>;
+}
+
+macro_rules! path_id {
+    ($($id:ident $name:literal),+) => {
+        $(impl PathId for $id {
+            const NAME: &'static str = $name;
+
+            fn read(text: String) -> Result<Self, Refusal> {
+                Self::parse(text).map_err(|error: IdError| Refusal::parameter(Self::NAME, error.to_string()))
+            }
+        })+
+    };
+}
+
+path_id! {
+    TenantId "tenant",
+    KeyId "key",
+    EndpointId "endpoint",
+    ProfileId "profile_id",
+    ConnectorAccountId "connector_account_id",
+    EventId "event",
+    QuarantineId "message"
+}
+
+/// The segment of the path that its route calls `name`.
+pub(crate) async fn param(parts: &mut Parts, name: &'static str) -> Result<String, Refusal> {
+    let no_text = |_| Refusal::parameter(name, "must be UTF-8");
+    let params = RawPathParams::from_request_parts(parts, &())
+        .await
+        .map_err(no_text)?;
+    let value = params
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, value)| value.to_owned());
+    // A handler that asks for what its route does not name is ours to mend; the tests call every route.
+    value.ok_or(Refusal::NoSuchPath)
+}
+
+/// An id of the path.
+pub(crate) struct Id<T>(pub(crate) T);
+
+impl<T: PathId> FromRequestParts<Arc<Console>> for Id<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Console>) -> Result<Self, Refusal> {
+        T::read(param(parts, T::NAME).await?).map(Self)
+    }
+}
+
+/// The query's parameters as the fields of `T`, which are texts; unknown and repeated ones are refused.
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequestParts<Arc<Console>> for Query<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Console>) -> Result<Self, Refusal> {
+        read_query(parts.uri.query().unwrap_or_default()).map(Self)
+    }
+}
+
+fn read_query<T: DeserializeOwned>(query: &str) -> Result<T, Refusal> {
+    let pairs = form_urlencoded::parse(query.as_bytes());
+    let given = MapDeserializer::<_, serde::de::value::Error>::new(pairs);
+    T::deserialize(given).map_err(|error| {
+        let (name, rule) = complaint(String::new(), &error.to_string());
+        Refusal::parameter(name, rule)
+    })
+}
+
+/// A parameter of the query that is not empty; an empty one counts as left out.
+pub(crate) fn given(value: &str) -> Option<&str> {
+    (!value.is_empty()).then_some(value)
+}
+
+/// How many items a page may have: 1 to 100, 50 if it is not said.
+pub(crate) fn limit(value: &str) -> Result<usize, Refusal> {
+    match given(value).map_or(Ok(50), str::parse) {
+        Ok(limit @ 1..=100) => Ok(limit),
+        Ok(_) | Err(_) => Err(Refusal::parameter(
+            "limit",
+            "must be a whole number from 1 to 100",
+        )),
+    }
+}
+
+/// A time of the query.
+pub(crate) fn time(name: &'static str, value: &str) -> Result<Option<Timestamp>, Refusal> {
+    let rule = "must be a time such as 2026-01-31T12:00:00Z (RFC 3339; write `+` as %2B)";
+    given(value)
+        .map(|value| value.parse().map_err(|_| Refusal::parameter(name, rule)))
+        .transpose()
+}
+
+/// Makes the place where a page ended opaque.
+pub(crate) fn to_cursor(place: &str) -> String {
+    BASE64URL_NOPAD.encode(place.as_bytes())
+}
+
+/// The place that a cursor stands for.
+pub(crate) fn from_cursor(cursor: &str) -> Result<String, Refusal> {
+    let place = BASE64URL_NOPAD
+        .decode(cursor.as_bytes())
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok());
+    place.ok_or_else(bad_cursor)
+}
+
+/// A cursor that we did not make.
+pub(crate) fn bad_cursor() -> Refusal {
+    Refusal::parameter("cursor", "must be the `next_cursor` of the page before")
+}
+
+/// The body as `T`: declared as JSON, of at most [`BODY_MOST`] bytes, an object with no field that `T` does not know.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<Console>> for Body<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, console: &Arc<Console>) -> Result<Self, Refusal> {
+        if !is_json(request.headers()) {
+            return Err(Refusal::NotJsonType);
+        }
+        let body = Bytes::from_request(request, console)
+            .await
+            .map_err(|rejection| {
+                if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                    Refusal::BodyTooLong
+                } else {
+                    Refusal::BodyCutOff
+                }
+            })?;
+        read_body(&body).map(Self)
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let declared = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let media_type = declared.split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case("application/json")
+}
+
+fn read_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    let not_json = |problem: &str| Refusal::NotJson {
+        problem: problem.to_owned(),
+    };
+    match body.trim_ascii_start().first() {
+        Some(b'{') => {}
+        Some(_) => return Err(not_json("it does not begin with `{`")),
+        None => return Err(not_json("it is empty")),
+    }
+    let malformed = |error: &serde_json::Error| {
+        not_json(&format!(
+            "it is not JSON at line {}, column {}",
+            error.line(),
+            error.column()
+        ))
+    };
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        if error.inner().is_data() {
+            let path = if error.path().iter().len() > 0 {
+                error.path().to_string()
+            } else {
+                String::new()
+            };
+            let message = error.inner().to_string();
+            let message = message
+                .rsplit_once(" at line ")
+                .map_or(message.as_str(), |(message, _)| message);
+            let (path, rule) = complaint(path, message);
+            Refusal::field(path, rule)
+        } else {
+            malformed(error.inner())
+        }
+    })?;
+    json.end().map_err(|error| malformed(&error))?;
+    Ok(value)
+}
+
+/// The field that serde complains of, and what it must be, without what it held.
+fn complaint(path: String, message: &str) -> (String, String) {
+    // Names and lists of what is expected are our own; what was given stands before the last `expected`.
+    let expected = message
+        .rsplit_once(", expected ")
+        .map(|(_, expected)| expected);
+    let (path, rule) = if let Some(name) = quoted(message, "missing field `", &["`"]) {
+        (join(path, name), "is missing".to_owned())
+    } else if let Some(name) = quoted(message, "duplicate field `", &["`"]) {
+        (join(path, name), "is given twice".to_owned())
+    } else if let Some(name) = quoted(
+        message,
+        "unknown field `",
+        &["`, expected ", "`, there are"],
+    ) {
+        let known = expected.map_or("none is".to_owned(), |expected| {
+            format!("expected is {expected}")
+        });
+        (join(path, name), format!("is not known here; {known}"))
+    } else {
+        let rule = match (message.split(':').next(), expected) {
+            (Some("invalid type" | "invalid value" | "invalid length"), Some(expected)) => {
+                format!("must be {}", plain(expected))
+            }
+            (_, Some(expected)) if message.starts_with("unknown variant `") => {
+                format!("must be {expected}")
+            }
+            // The message of one of our own types, which tells the rule and quotes nothing.
+            _ => message.to_owned(),
+        };
+        (
+            if path.is_empty() {
+                "body".to_owned()
+            } else {
+                path
+            },
+            rule,
+        )
+    };
+    // Somebody may have made up a very long name.
+    (path.chars().take(PATH_MOST).collect(), rule)
+}
+
+/// What stands between `before` and the last of one of the `ends`.
+fn quoted<'a>(message: &'a str, before: &str, ends: &[&str]) -> Option<&'a str> {
+    let rest = message.strip_prefix(before)?;
+    ends.iter()
+        .find_map(|end| rest.rsplit_once(end))
+        .map(|(name, _)| name)
+}
+
+fn join(path: String, name: &str) -> String {
+    if path.is_empty() {
+        name.to_owned()
+    } else if path == name || path.ends_with(&format!(".{name}")) {
+        path
+    } else {
+        format!("{path}.{name}")
+    }
+}
+
+/// What serde expects, in words for callers.
+fn plain(expected: &str) -> Cow<'static, str> {
+    match expected {
+        "u32" | "u64" => Cow::Borrowed("a whole number that is not negative"),
+        "a sequence" => Cow::Borrowed("a list"),
+        _ if expected.starts_with("struct ") || expected.contains("enum ") => {
+            Cow::Borrowed("an object")
+        }
+        _ => Cow::Owned(expected.to_owned()),
+    }
+}
+
+/// A text that people read: 1 to 100 characters, none of them a control character.
+pub(crate) fn label(field: &'static str, text: Option<String>) -> Result<Option<String>, Refusal> {
+    let fits = |text: &String| {
+        (1..=100).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+    };
+    match text {
+        Some(text) if !fits(&text) => Err(Refusal::field(
+            field,
+            "must be 1 to 100 characters, none of them a control character",
+        )),
+        text => Ok(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use shared::delivery::{Filter, Policy, Scheme};
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only the complaints are looked at")]
+    struct Form {
+        name: String,
+        count: Option<u32>,
+        scheme: Option<Scheme>,
+        filter: Option<Filter>,
+        secrets: Option<Vec<String>>,
+        retry: Option<Policy>,
+        inner: Option<Inner>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only the complaints are looked at")]
+    struct Inner {
+        deep: u32,
+    }
+
+    fn told(refusal: Refusal) -> (String, String) {
+        match refusal {
+            Refusal::Field { path, rule } => (path, rule),
+            Refusal::Parameter { name, rule } => (name.into_owned(), rule),
+            Refusal::NotJson { problem } => ("-".to_owned(), problem),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_complaint_names_the_field_and_the_rule_and_never_what_was_given() {
+        let cases = [
+            (r#"{}"#, "name", "is missing"),
+            (r#"{"name":"n","inner":{}}"#, "inner.deep", "is missing"),
+            (r#"{"name":"n","name":"hush"}"#, "name", "is given twice"),
+            (
+                r#"{"name":"n","nam":"hush"}"#,
+                "nam",
+                "is not known here; expected is one of `name`, `count`, `scheme`, `filter`, `secrets`, `retry`, `inner`",
+            ),
+            (
+                r#"{"name":"n","inner":{"deep":1,"hush`, expected x":1}}"#,
+                "inner.hush`, expected x",
+                "is not known here; expected is `deep`",
+            ),
+            (r#"{"name":{"hush":1}}"#, "name", "must be a string"),
+            (
+                r#"{"name":"n","count":"hush, expected u32"}"#,
+                "count",
+                "must be a whole number that is not negative",
+            ),
+            (
+                r#"{"name":"n","count":-1}"#,
+                "count",
+                "must be a whole number that is not negative",
+            ),
+            (
+                r#"{"name":"n","count":1.5}"#,
+                "count",
+                "must be a whole number that is not negative",
+            ),
+            (
+                r#"{"name":"n","scheme":"hush"}"#,
+                "scheme",
+                "must be `rafiki` or `standard-webhooks`",
+            ),
+            (
+                r#"{"name":"n","filter":["hush hush"]}"#,
+                "filter",
+                "each entry must be an event type, a prefix such as `recovery.*`, or `*`, and there must be 1 to 100",
+            ),
+            (
+                r#"{"name":"n","secrets":"hush"}"#,
+                "secrets",
+                "must be a list",
+            ),
+            (
+                r#"{"name":"n","secrets":["a",7]}"#,
+                "secrets[1]",
+                "must be a string",
+            ),
+            (
+                r#"{"name":"n","retry":"hush"}"#,
+                "retry",
+                "must be an object",
+            ),
+            (r#"{"name":"n","retry":{}}"#, "retry.policy", "is missing"),
+            (
+                r#"{"name":"n","retry":{"policy":"hush"}}"#,
+                "retry.policy",
+                "must be `linear` or `ladder`",
+            ),
+            (
+                r#"{"name":"n","retry":{"policy":"ladder"}}"#,
+                "retry.waits_s",
+                "is missing",
+            ),
+            (
+                r#"{"name":"n","retry":{"policy":"ladder","waits_s":["hush"]}}"#,
+                "retry",
+                "must be a whole number that is not negative",
+            ),
+            (
+                r#"{"name":"n","retry":{"policy":"linear","hush":1}}"#,
+                "retry.hush",
+                "is not known here; expected is one of `step_s`, `max_retry`, `cap_s`",
+            ),
+            (
+                r#"{"name":"n","inner":"hush"}"#,
+                "inner",
+                "must be an object",
+            ),
+            ("", "-", "it is empty"),
+            ("[]", "-", "it does not begin with `{`"),
+            (r#""hush""#, "-", "it does not begin with `{`"),
+            (r#"{"name":"#, "-", "it is not JSON at line 1, column 8"),
+            (
+                r#"{"name":"n"} {}"#,
+                "-",
+                "it is not JSON at line 1, column 14",
+            ),
+        ];
+        for (body, path, rule) in cases {
+            let got = read_body::<Form>(body.as_bytes()).map(|_| ()).map_err(told);
+            assert_eq!(got, Err((path.to_owned(), rule.to_owned())), "{body}");
+        }
+        assert!(read_body::<Form>(br#" {"name":"n","count":4} "#).is_ok());
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Asked {
+        #[serde(default)]
+        state: String,
+        invoice: String,
+    }
+
+    #[test]
+    fn a_query_is_read_strictly() {
+        let read = |query| read_query::<Asked>(query).map_err(told);
+        let refused = |name: &str, rule: &str| Err((name.to_owned(), rule.to_owned()));
+        let asked = |state: &str, invoice: &str| {
+            Ok(Asked {
+                state: state.to_owned(),
+                invoice: invoice.to_owned(),
+            })
+        };
+        assert_eq!(read("invoice=in_1&state=a%20b+c"), asked("a b c", "in_1"));
+        assert_eq!(read("invoice=in_1"), asked("", "in_1"));
+        assert_eq!(read(""), refused("invoice", "is missing"));
+        assert_eq!(
+            read("invoice=1&invoice=2"),
+            refused("invoice", "is given twice")
+        );
+        assert_eq!(
+            read("invoice=1&sate=x"),
+            refused(
+                "sate",
+                "is not known here; expected is `state` or `invoice`"
+            )
+        );
+    }
+
+    #[test]
+    fn cursors_come_back_and_others_are_refused() {
+        assert_eq!(
+            from_cursor(&to_cursor("2026 é")).ok().as_deref(),
+            Some("2026 é")
+        );
+        for bad in ["*", "a", "_w"] {
+            assert_eq!(
+                from_cursor(bad)
+                    .map_err(told)
+                    .err()
+                    .map(|(name, _)| name)
+                    .as_deref(),
+                Some("cursor"),
+                "{bad}"
+            );
+        }
+    }
+}

@@ -1,0 +1,504 @@
+//! Endpoints: where a tenant's deliveries go, how they are signed and retried.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use shared::delivery::{
+    DEADLINE_MOST, Endpoint, EndpointState, Filter, LiveSecret, Policy, Scheme, Vetting,
+};
+use shared::entropy::Entropy;
+use shared::event::Role;
+use shared::ids::{EndpointId, TenantId};
+use shared::secret::Secret;
+use shared::store::EndpointRecord;
+use shared::time::later;
+
+use super::{App, created, deleted};
+use crate::auth::Existing;
+use crate::handler::{Console, Route};
+use crate::openapi::schema;
+use crate::reply::Refusal;
+use crate::request::{Body, Id};
+use crate::secrets::{SET_MOST, check, generate};
+use crate::view::{EndpointView, List};
+
+/// The longest URL that is taken, in bytes.
+const URL_MOST: usize = 2048;
+/// The shortest deadline of a try.
+const DEADLINE_LEAST: SignedDuration = SignedDuration::from_millis(100);
+/// The longest usefulness window: nothing is kept for longer by default.
+const USEFUL_MOST: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// How long an old secret goes on signing beside a new one, if it is not said, in seconds.
+const OVERLAP_S: u32 = 24 * 3600;
+/// The longest time it may, in seconds.
+const OVERLAP_MOST_S: u32 = 7 * 24 * 3600;
+/// So many secrets may sign at once; receivers look at 16 signatures of a header at most.
+const LIVE_MOST: usize = 10;
+
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        ("/v1/tenants/{tenant}/endpoints", get(list)),
+        (
+            "/v1/tenants/{tenant}/endpoints/{endpoint}",
+            get(read).put(put).delete(delete),
+        ),
+        (
+            "/v1/tenants/{tenant}/endpoints/{endpoint}/secrets",
+            post(rotate),
+        ),
+    ]
+}
+
+/// What the operator sets an endpoint's state to.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Switch {
+    /// It takes deliveries.
+    Enabled,
+    /// It takes none.
+    Disabled,
+}
+
+/// An endpoint to be.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "url": "https://shop.example/hooks",
+    "role": "merchant",
+    "scheme": "standard-webhooks",
+    "event_types": ["recovery.*"],
+    "retry": {"policy": "linear", "step_s": 10, "max_retry": 10},
+    "timeout_ms": 15000,
+}))]
+pub(crate) struct EndpointBody {
+    /// Where deliveries are posted: https, a public host, port 443 or 8443.
+    url: String,
+    /// What it is to the tenant.
+    #[schema(schema_with = schema::role)]
+    role: Role,
+    /// How deliveries are written and signed.
+    #[schema(schema_with = schema::scheme)]
+    scheme: Scheme,
+    /// 1 to 5 signing secrets, all of which sign: `whsec_..` or `whsk_..` for `standard-webhooks`, any 16 to 256
+    /// characters for `rafiki`. Left out, those of an endpoint that is replaced are kept, and one is made for a new
+    /// endpoint and told in the answer.
+    #[serde(default)]
+    secrets: Option<Vec<String>>,
+    /// The event types it wants: names, prefixes (`recovery.*`) and `*`. Left out, it wants all.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    event_types: Option<Filter>,
+    /// How failed tries are followed up. Left out, as the scheme has it.
+    #[serde(default)]
+    #[schema(schema_with = schema::policy, required = false)]
+    retry: Option<Policy>,
+    /// The deadline of a try in milliseconds, 100 to 20000. Left out, 2000 for `rafiki` and 15000 otherwise.
+    #[serde(default)]
+    #[schema(minimum = 100, maximum = 20_000)]
+    timeout_ms: Option<u32>,
+    /// How long after it happened an event is still worth a retry, in milliseconds, 1 to 2592000000 (30 days). Left
+    /// out, it depends on the event's type.
+    #[serde(default)]
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 2_592_000_000_i64)]
+    useful_for_ms: Option<u32>,
+    /// Whether it takes deliveries. Left out, a new endpoint does, and one that is replaced stays as it is.
+    #[serde(default)]
+    state: Option<Switch>,
+}
+
+impl EndpointBody {
+    /// The endpoint that the body describes, where `before` is the one it replaces, and the secrets made for it.
+    fn endpoint(
+        self,
+        tenant: TenantId,
+        id: EndpointId,
+        before: Option<Endpoint>,
+        vetting: &Vetting,
+        entropy: &dyn Entropy,
+    ) -> Result<(Endpoint, Vec<Secret>), Refusal> {
+        check_url("url", &self.url, vetting)?;
+        let policy = self
+            .retry
+            .unwrap_or_else(|| Policy::default_for(self.scheme));
+        let state = match (self.state, &before) {
+            (Some(Switch::Enabled), _) | (None, None) => EndpointState::Enabled,
+            (Some(Switch::Disabled), _) => EndpointState::Disabled,
+            (None, Some(before)) => before.state,
+        };
+        let (secrets, made) = match (self.secrets, before) {
+            (Some(given), _) => (set(self.scheme, given)?, Vec::new()),
+            (None, Some(before)) => (keep(self.scheme, before.secrets)?, Vec::new()),
+            (None, None) => {
+                let secret = generate(self.scheme, entropy);
+                (
+                    vec![LiveSecret {
+                        secret: secret.clone(),
+                        until: None,
+                    }],
+                    vec![secret],
+                )
+            }
+        };
+        let endpoint = Endpoint {
+            tenant,
+            id,
+            role: self.role,
+            scheme: self.scheme,
+            secrets,
+            filter: self.event_types,
+            policy: policy
+                .check()
+                .map_err(|error| Refusal::field("retry", error.to_string()))?,
+            deadline: millis("timeout_ms", self.timeout_ms, DEADLINE_LEAST, DEADLINE_MOST)?
+                .unwrap_or_else(|| self.scheme.deadline()),
+            useful_for: millis(
+                "useful_for_ms",
+                self.useful_for_ms,
+                SignedDuration::from_millis(1),
+                USEFUL_MOST,
+            )?,
+            state,
+            url: self.url,
+        };
+        Ok((endpoint, made))
+    }
+}
+
+/// Judges a URL that is to be called.
+pub(super) fn check_url(field: &'static str, url: &str, vetting: &Vetting) -> Result<(), Refusal> {
+    if url.len() > URL_MOST {
+        return Err(Refusal::field(field, "must be at most 2048 bytes long"));
+    }
+    vetting
+        .url(url)
+        .map(|_| ())
+        .map_err(|error| Refusal::field(field, error.to_string()))
+}
+
+fn millis(
+    field: &'static str,
+    value: Option<u32>,
+    least: SignedDuration,
+    most: SignedDuration,
+) -> Result<Option<SignedDuration>, Refusal> {
+    let Some(value) = value else { return Ok(None) };
+    let duration = SignedDuration::from_millis(i64::from(value));
+    if (least..=most).contains(&duration) {
+        return Ok(Some(duration));
+    }
+    Err(Refusal::field(
+        field,
+        format!(
+            "must be {} to {} milliseconds",
+            least.as_millis(),
+            most.as_millis()
+        ),
+    ))
+}
+
+fn set(scheme: Scheme, given: Vec<String>) -> Result<Vec<LiveSecret>, Refusal> {
+    if !(1..=SET_MOST).contains(&given.len()) {
+        return Err(Refusal::field(
+            "secrets",
+            "must hold 1 to 5; leave it out to keep those there are or have one made",
+        ));
+    }
+    let mut secrets = Vec::<LiveSecret>::new();
+    for (index, text) in given.into_iter().enumerate() {
+        let secret = Secret::new(text);
+        check(scheme, &secret)
+            .map_err(|error| Refusal::field(format!("secrets[{index}]"), error.to_string()))?;
+        if secrets.iter().any(|other| other.secret == secret) {
+            return Err(Refusal::field(
+                format!("secrets[{index}]"),
+                "must differ from the others",
+            ));
+        }
+        secrets.push(LiveSecret {
+            secret,
+            until: None,
+        });
+    }
+    Ok(secrets)
+}
+
+/// Secrets that outlive a replacement have to fit its scheme.
+fn keep(scheme: Scheme, secrets: Vec<LiveSecret>) -> Result<Vec<LiveSecret>, Refusal> {
+    if secrets
+        .iter()
+        .all(|live| check(scheme, &live.secret).is_ok())
+    {
+        return Ok(secrets);
+    }
+    Err(Refusal::field(
+        "secrets",
+        format!(
+            "those there are do not fit `{}`; send new ones",
+            scheme.as_str()
+        ),
+    ))
+}
+
+/// Makes an endpoint, or replaces it. 201 when it is new.
+#[utoipa::path(
+    put,
+    path = "/v1/tenants/{tenant}/endpoints/{endpoint}",
+    tag = "endpoints",
+    params(("tenant" = String, Path), ("endpoint" = String, Path)),
+    request_body = EndpointBody,
+    responses((status = 200, description = "Replaced", body = EndpointView), (status = 201, body = EndpointView)),
+)]
+pub(crate) async fn put(
+    Existing(tenant): Existing,
+    Id(id): Id<EndpointId>,
+    State(console): App,
+    Body(body): Body<EndpointBody>,
+) -> Result<(StatusCode, Json<EndpointView>), Refusal> {
+    let before = console.endpoints.endpoint_record(&tenant, &id).await?;
+    let now = console.clock.now();
+    let created_at = before.as_ref().map_or(now, |before| before.created_at);
+    let before = before.map(|before| before.endpoint);
+    let (endpoint, made) =
+        body.endpoint(tenant, id, before, &console.vetting, &*console.entropy)?;
+    let new = console.endpoints.put_endpoint(&endpoint, now).await?;
+    Ok((
+        created(new),
+        Json(EndpointView::new(endpoint, created_at, &made, now)),
+    ))
+}
+
+/// The endpoints of a tenant, by name.
+#[utoipa::path(
+    get,
+    path = "/v1/tenants/{tenant}/endpoints",
+    tag = "endpoints",
+    params(("tenant" = String, Path)),
+    responses((status = 200, body = List<EndpointView>)),
+)]
+pub(crate) async fn list(
+    Existing(tenant): Existing,
+    State(console): App,
+) -> Result<Json<List<EndpointView>>, Refusal> {
+    let now = console.clock.now();
+    let records = console
+        .endpoints
+        .endpoint_records(&tenant)
+        .await?
+        .into_iter();
+    let views =
+        records.map(|record| EndpointView::new(record.endpoint, record.created_at, &[], now));
+    Ok(Json(List::whole(views.collect())))
+}
+
+async fn find(
+    console: &Console,
+    tenant: &TenantId,
+    id: &EndpointId,
+) -> Result<EndpointRecord, Refusal> {
+    let found = console.endpoints.endpoint_record(tenant, id).await?;
+    found.ok_or_else(|| Refusal::not_found("endpoint", id))
+}
+
+/// One endpoint.
+#[utoipa::path(
+    get,
+    path = "/v1/tenants/{tenant}/endpoints/{endpoint}",
+    tag = "endpoints",
+    params(("tenant" = String, Path), ("endpoint" = String, Path)),
+    responses((status = 200, body = EndpointView)),
+)]
+pub(crate) async fn read(
+    Existing(tenant): Existing,
+    Id(id): Id<EndpointId>,
+    State(console): App,
+) -> Result<Json<EndpointView>, Refusal> {
+    let record = find(&console, &tenant, &id).await?;
+    Ok(Json(EndpointView::new(
+        record.endpoint,
+        record.created_at,
+        &[],
+        console.clock.now(),
+    )))
+}
+
+/// Removes an endpoint. Deliveries on their way to it end as skipped.
+#[utoipa::path(
+    delete,
+    path = "/v1/tenants/{tenant}/endpoints/{endpoint}",
+    tag = "endpoints",
+    params(("tenant" = String, Path), ("endpoint" = String, Path)),
+    responses((status = 204)),
+)]
+pub(crate) async fn delete(
+    Existing(tenant): Existing,
+    Id(id): Id<EndpointId>,
+    State(console): App,
+) -> Result<StatusCode, Refusal> {
+    deleted(
+        console.endpoints.delete_endpoint(&tenant, &id).await?,
+        "endpoint",
+        &id,
+    )
+}
+
+/// A rotation to be.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"overlap_s": 86400}))]
+pub(crate) struct RotationBody {
+    /// The new secret, of the scheme's form. Left out, one is made and told in the answer.
+    #[serde(default)]
+    secret: Option<String>,
+    /// How long the old secrets go on signing beside it, in seconds, 0 to 604800 (7 days); 86400 if left out.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 604_800)]
+    overlap_s: Option<u32>,
+}
+
+/// Puts a new secret in front; those before it go on signing until the overlap is over, or to their own earlier end.
+fn rotated(
+    secrets: Vec<LiveSecret>,
+    new: Secret,
+    overlap_s: u32,
+    now: Timestamp,
+) -> Vec<LiveSecret> {
+    let end = later(now, SignedDuration::from_secs(i64::from(overlap_s)));
+    let old = secrets.into_iter().map(|live| LiveSecret {
+        until: Some(live.until.map_or(end, |until| until.min(end))),
+        ..live
+    });
+    let old = old.filter(|live| live.until.is_none_or(|until| now < until));
+    std::iter::once(LiveSecret {
+        secret: new,
+        until: None,
+    })
+    .chain(old)
+    .collect()
+}
+
+/// Rotates the secret of an endpoint.
+///
+/// Deliveries are signed with the new secret and, while the overlap lasts, with the old ones too.
+#[utoipa::path(
+    post,
+    path = "/v1/tenants/{tenant}/endpoints/{endpoint}/secrets",
+    tag = "endpoints",
+    params(("tenant" = String, Path), ("endpoint" = String, Path)),
+    request_body = RotationBody,
+    responses((status = 200, body = EndpointView), (status = 409, description = "Too many live secrets")),
+)]
+pub(crate) async fn rotate(
+    Existing(tenant): Existing,
+    Id(id): Id<EndpointId>,
+    State(console): App,
+    Body(body): Body<RotationBody>,
+) -> Result<Json<EndpointView>, Refusal> {
+    let overlap_s = body.overlap_s.unwrap_or(OVERLAP_S);
+    if overlap_s > OVERLAP_MOST_S {
+        return Err(Refusal::field("overlap_s", "must be 0 to 604800 seconds"));
+    }
+    let EndpointRecord {
+        mut endpoint,
+        created_at,
+    } = find(&console, &tenant, &id).await?;
+    let (secret, made) = match body.secret {
+        Some(text) => {
+            let secret = Secret::new(text);
+            check(endpoint.scheme, &secret)
+                .map_err(|error| Refusal::field("secret", error.to_string()))?;
+            (secret, Vec::new())
+        }
+        None => {
+            let secret = generate(endpoint.scheme, &*console.entropy);
+            (secret.clone(), vec![secret])
+        }
+    };
+    let now = console.clock.now();
+    if endpoint.live_secrets(now).any(|live| *live == secret) {
+        return Err(Refusal::field(
+            "secret",
+            "must differ from those that sign already",
+        ));
+    }
+    endpoint.secrets = rotated(endpoint.secrets, secret, overlap_s, now);
+    if endpoint.secrets.len() > LIVE_MOST {
+        return Err(Refusal::SecretsFull);
+    }
+    console.endpoints.put_endpoint(&endpoint, now).await?;
+    Ok(Json(EndpointView::new(endpoint, created_at, &made, now)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time in range")
+    }
+
+    fn live(secret: &str, until: Option<i64>) -> LiveSecret {
+        LiveSecret {
+            secret: Secret::new(secret),
+            until: until.map(at),
+        }
+    }
+
+    #[test]
+    fn the_new_secret_comes_first_and_the_old_ones_end_with_the_overlap() {
+        struct Case {
+            name: &'static str,
+            before: Vec<LiveSecret>,
+            overlap_s: u32,
+            want: Vec<LiveSecret>,
+        }
+        let cases = [
+            Case {
+                name: "the current one gets an end",
+                before: vec![live("a", None)],
+                overlap_s: 60,
+                want: vec![live("new", None), live("a", Some(160))],
+            },
+            Case {
+                name: "an earlier end stays, a later one moves",
+                before: vec![live("a", None), live("b", Some(130)), live("c", Some(500))],
+                overlap_s: 60,
+                want: vec![
+                    live("new", None),
+                    live("a", Some(160)),
+                    live("b", Some(130)),
+                    live("c", Some(160)),
+                ],
+            },
+            Case {
+                name: "what has ended is dropped",
+                before: vec![live("a", None), live("b", Some(100))],
+                overlap_s: 60,
+                want: vec![live("new", None), live("a", Some(160))],
+            },
+            Case {
+                name: "without overlap only the new one is left",
+                before: vec![live("a", None), live("b", Some(500))],
+                overlap_s: 0,
+                want: vec![live("new", None)],
+            },
+        ];
+        for Case {
+            name,
+            before,
+            overlap_s,
+            want,
+        } in cases
+        {
+            assert_eq!(
+                rotated(before, Secret::new("new"), overlap_s, at(100)),
+                want,
+                "{name}"
+            );
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Publishers: payment backends that may publish events for a tenant. `rafiki` is the one kind.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use shared::store::PublisherRecord;
+
+use super::billing_accounts::check_secrets;
+use super::{App, created, deleted};
+use crate::auth::Existing;
+use crate::handler::Route;
+use crate::reply::Refusal;
+use crate::request::Body;
+use crate::view::{List, PublisherView};
+
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        ("/v1/tenants/{tenant}/publishers", get(list)),
+        (
+            "/v1/tenants/{tenant}/publishers/rafiki",
+            get(read).put(put).delete(delete),
+        ),
+    ]
+}
+
+/// A publisher to be.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"secrets": ["0Jm7QkS1vXb4Zt9RyN3w"]}))]
+pub(crate) struct PublisherBody {
+    /// 1 to 5 live secrets of 16 to 256 characters; an event signed with any of them is genuine.
+    secrets: Vec<String>,
+}
+
+/// Makes the Rafiki publisher of a tenant, or replaces it. 201 when it is new.
+#[utoipa::path(
+    put,
+    path = "/v1/tenants/{tenant}/publishers/rafiki",
+    tag = "publishers",
+    params(("tenant" = String, Path)),
+    request_body = PublisherBody,
+    responses((status = 200, description = "Replaced", body = PublisherView), (status = 201, body = PublisherView)),
+)]
+pub(crate) async fn put(
+    Existing(tenant): Existing,
+    State(console): App,
+    Body(body): Body<PublisherBody>,
+) -> Result<(StatusCode, Json<PublisherView>), Refusal> {
+    let secrets = check_secrets("secrets", body.secrets)?;
+    let before = console.publishers.rafiki(&tenant).await?;
+    let created_at = before.map_or_else(|| console.clock.now(), |before| before.created_at);
+    let publisher = PublisherRecord {
+        tenant,
+        secrets,
+        created_at,
+    };
+    let new = console.publishers.put_rafiki(&publisher).await?;
+    Ok((created(new), Json(publisher.into())))
+}
+
+/// The publishers of a tenant.
+#[utoipa::path(
+    get,
+    path = "/v1/tenants/{tenant}/publishers",
+    tag = "publishers",
+    params(("tenant" = String, Path)),
+    responses((status = 200, body = List<PublisherView>)),
+)]
+pub(crate) async fn list(
+    Existing(tenant): Existing,
+    State(console): App,
+) -> Result<Json<List<PublisherView>>, Refusal> {
+    let rafiki = console.publishers.rafiki(&tenant).await?;
+    Ok(Json(List::whole(
+        rafiki.into_iter().map(PublisherView::from).collect(),
+    )))
+}
+
+/// The Rafiki publisher of a tenant.
+#[utoipa::path(
+    get,
+    path = "/v1/tenants/{tenant}/publishers/rafiki",
+    tag = "publishers",
+    params(("tenant" = String, Path)),
+    responses((status = 200, body = PublisherView)),
+)]
+pub(crate) async fn read(
+    Existing(tenant): Existing,
+    State(console): App,
+) -> Result<Json<PublisherView>, Refusal> {
+    let rafiki = console.publishers.rafiki(&tenant).await?;
+    Ok(Json(
+        rafiki
+            .ok_or_else(|| Refusal::not_found("publisher", &"rafiki"))?
+            .into(),
+    ))
+}
+
+/// Removes the Rafiki publisher of a tenant.
+#[utoipa::path(
+    delete,
+    path = "/v1/tenants/{tenant}/publishers/rafiki",
+    tag = "publishers",
+    params(("tenant" = String, Path)),
+    responses((status = 204)),
+)]
+pub(crate) async fn delete(
+    Existing(tenant): Existing,
+    State(console): App,
+) -> Result<StatusCode, Refusal> {
+    deleted(
+        console.publishers.delete_rafiki(&tenant).await?,
+        "publisher",
+        &"rafiki",
+    )
+}

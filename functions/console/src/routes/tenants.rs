@@ -1,0 +1,116 @@
+//! Tenants: the walls between whose data nothing crosses.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use shared::ids::TenantId;
+use shared::store::TenantRecord;
+
+use super::{App, created, deleted};
+use crate::auth::{Operator, Within};
+use crate::handler::Route;
+use crate::reply::Refusal;
+use crate::request::{Body, Id, label};
+use crate::view::{List, TenantView};
+
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        ("/v1/tenants", get(list)),
+        ("/v1/tenants/{tenant}", get(read).put(put).delete(delete)),
+    ]
+}
+
+/// A tenant to be.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"display_name": "Acme Ltd"}))]
+pub(crate) struct TenantBody {
+    /// What people call it: 1 to 100 characters.
+    #[serde(default)]
+    display_name: Option<String>,
+}
+
+/// Every tenant, by name. Operators only.
+#[utoipa::path(get, path = "/v1/tenants", tag = "tenants", responses((status = 200, body = List<TenantView>)))]
+pub(crate) async fn list(
+    _: Operator,
+    State(console): App,
+) -> Result<Json<List<TenantView>>, Refusal> {
+    let tenants = console.tenants.tenants().await?;
+    Ok(Json(List::whole(
+        tenants.into_iter().map(TenantView::from).collect(),
+    )))
+}
+
+/// Makes a tenant, or replaces it. Operators only.
+#[utoipa::path(
+    put,
+    path = "/v1/tenants/{tenant}",
+    tag = "tenants",
+    params(("tenant" = String, Path)),
+    request_body = TenantBody,
+    responses((status = 200, description = "Replaced", body = TenantView), (status = 201, body = TenantView)),
+)]
+pub(crate) async fn put(
+    _: Operator,
+    Id(id): Id<TenantId>,
+    State(console): App,
+    Body(body): Body<TenantBody>,
+) -> Result<(StatusCode, Json<TenantView>), Refusal> {
+    let display_name = label("display_name", body.display_name)?;
+    let tenant = TenantRecord {
+        id,
+        display_name,
+        created_at: console.clock.now(),
+    };
+    let new = console.tenants.put_tenant(&tenant).await?;
+    // What is kept of a replaced tenant (when it was made) only the table knows.
+    let kept = if new {
+        None
+    } else {
+        console.tenants.tenant(&tenant.id).await?
+    };
+    Ok((created(new), Json(kept.unwrap_or(tenant).into())))
+}
+
+/// One tenant. A tenant's key reads its own.
+#[utoipa::path(
+    get,
+    path = "/v1/tenants/{tenant}",
+    tag = "tenants",
+    params(("tenant" = String, Path)),
+    responses((status = 200, body = TenantView)),
+)]
+pub(crate) async fn read(
+    Within(id): Within,
+    State(console): App,
+) -> Result<Json<TenantView>, Refusal> {
+    let tenant = console
+        .tenants
+        .tenant(&id)
+        .await?
+        .ok_or_else(|| Refusal::not_found("tenant", &id))?;
+    Ok(Json(tenant.into()))
+}
+
+/// Removes a tenant with its keys, endpoints, billing accounts and publishers. Operators only.
+///
+/// What was recorded stays until it expires.
+#[utoipa::path(
+    delete,
+    path = "/v1/tenants/{tenant}",
+    tag = "tenants",
+    params(("tenant" = String, Path)),
+    responses((status = 204)),
+)]
+pub(crate) async fn delete(
+    _: Operator,
+    Id(id): Id<TenantId>,
+    State(console): App,
+) -> Result<StatusCode, Refusal> {
+    deleted(console.tenants.delete_tenant(&id).await?, "tenant", &id)
+}
