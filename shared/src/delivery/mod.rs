@@ -14,9 +14,13 @@ mod record;
 pub mod request;
 pub mod target;
 
-pub use endpoint::{DEADLINE_MOST, Endpoint, EndpointState, Filter, FilterError, LiveSecret, Scheme};
+pub use endpoint::{
+    DEADLINE_MOST, Endpoint, EndpointState, Filter, FilterError, LiveSecret, Scheme,
+};
 pub use outcome::{Failure, Outcome, Verdict, parse_retry_after};
 pub use policy::{Policy, PolicyError};
-pub use record::{Delivery, DeliveryKey, End, Guard, SkipReason, State, Terms, Try, VISIBILITY_MOST};
+pub use record::{
+    Delivery, DeliveryKey, End, Guard, SkipReason, State, Terms, Try, VISIBILITY_MOST,
+};
 pub use request::Request;
 pub use target::{TargetError, Vetting};

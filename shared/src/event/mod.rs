@@ -35,8 +35,14 @@ impl EventType {
     pub fn parse(value: impl Into<String>) -> Result<Self, EventTypeError> {
         let value = value.into();
         let fits = (1..=128).contains(&value.len())
-            && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.');
-        if fits { Ok(Self(value)) } else { Err(EventTypeError) }
+            && value
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.');
+        if fits {
+            Ok(Self(value))
+        } else {
+            Err(EventTypeError)
+        }
     }
 
     /// The type as text.
@@ -167,7 +173,14 @@ pub enum Role {
 
 impl Role {
     /// Every role, in the order in which they are shown.
-    pub const ALL: [Self; 6] = [Self::Ase, Self::Pos, Self::Card, Self::Merchant, Self::Wallet, Self::Operator];
+    pub const ALL: [Self; 6] = [
+        Self::Ase,
+        Self::Pos,
+        Self::Card,
+        Self::Merchant,
+        Self::Wallet,
+        Self::Operator,
+    ];
 
     /// The role with this wire name.
     #[must_use]
@@ -241,7 +254,9 @@ impl Kind {
     /// The kind of a type, if we know it.
     #[must_use]
     pub fn of(event_type: &EventType) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.wire_name() == event_type.as_str())
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.wire_name() == event_type.as_str())
     }
 }
 
@@ -280,7 +295,11 @@ mod tests {
     fn every_kind_comes_back_from_its_wire_name() {
         for kind in Kind::ALL {
             assert_eq!(Kind::of(&kind.event_type()), Some(kind));
-            assert!(EventType::parse(kind.wire_name()).is_ok(), "{}", kind.wire_name());
+            assert!(
+                EventType::parse(kind.wire_name()).is_ok(),
+                "{}",
+                kind.wire_name()
+            );
         }
     }
 
@@ -288,7 +307,10 @@ mod tests {
     fn every_role_comes_back_from_its_wire_name() {
         for role in Role::ALL {
             assert_eq!(Role::parse(role.as_str()), Some(role));
-            assert_eq!(serde_json::to_string(&role).ok(), Some(format!("\"{role}\"")));
+            assert_eq!(
+                serde_json::to_string(&role).ok(),
+                Some(format!("\"{role}\""))
+            );
         }
         assert_eq!(Role::parse("Merchant"), None);
     }

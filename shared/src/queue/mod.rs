@@ -67,7 +67,12 @@ impl Message {
     /// A message with this body and nothing else.
     #[must_use]
     pub fn new(body: impl Into<String>) -> Self {
-        Self { body: body.into(), group: None, deduplication: None, delay: SignedDuration::ZERO }
+        Self {
+            body: body.into(),
+            group: None,
+            deduplication: None,
+            delay: SignedDuration::ZERO,
+        }
     }
 
     /// What counts towards the size limits.
@@ -135,7 +140,12 @@ pub trait Lease: Send + Sync {
     ///
     /// # Errors
     /// [`QueueError::Unavailable`].
-    async fn receive(&self, queue: Queue, most: usize, wait: SignedDuration) -> Result<Vec<Received>, QueueError>;
+    async fn receive(
+        &self,
+        queue: Queue,
+        most: usize,
+        wait: SignedDuration,
+    ) -> Result<Vec<Received>, QueueError>;
 
     /// Lets go of messages for good.
     ///
@@ -151,5 +161,9 @@ pub trait Defer: Send + Sync {
     ///
     /// # Errors
     /// [`QueueError::Unavailable`], or [`QueueError::Partly`]: what is left comes again after the queue's own time.
-    async fn defer(&self, queue: Queue, leases: Vec<(Receipt, SignedDuration)>) -> Result<(), QueueError>;
+    async fn defer(
+        &self,
+        queue: Queue,
+        leases: Vec<(Receipt, SignedDuration)>,
+    ) -> Result<(), QueueError>;
 }

@@ -46,7 +46,11 @@ pub enum VerifyError {
 
 /// A timestamp within the tolerance of `now`, both ways.
 fn fresh(at: Timestamp, now: Timestamp, tolerance: SignedDuration) -> Result<(), VerifyError> {
-    if at.duration_since(now).abs() <= tolerance { Ok(()) } else { Err(VerifyError::Stale) }
+    if at.duration_since(now).abs() <= tolerance {
+        Ok(())
+    } else {
+        Err(VerifyError::Stale)
+    }
 }
 
 fn hmac_key(secret: &[u8]) -> Option<hmac::Key> {
@@ -62,7 +66,11 @@ fn hmac_sign(key: &hmac::Key, parts: &[&[u8]]) -> hmac::Tag {
 }
 
 /// Whether any of `tags` is the HMAC of `parts` under any of `keys`; the time taken tells only how many there are.
-fn any_hmac(keys: &[hmac::Key], parts: &[&[u8]], tags: &[Vec<u8>]) -> Result<Verified, VerifyError> {
+fn any_hmac(
+    keys: &[hmac::Key],
+    parts: &[&[u8]],
+    tags: &[Vec<u8>],
+) -> Result<Verified, VerifyError> {
     if keys.is_empty() {
         return Err(VerifyError::NoSecret);
     }
@@ -70,14 +78,22 @@ fn any_hmac(keys: &[hmac::Key], parts: &[&[u8]], tags: &[Vec<u8>]) -> Result<Ver
     for key in keys {
         let expected = hmac_sign(key, parts);
         for tag in tags.iter().take(MOST_SIGNATURES) {
-            matched |= aws_lc_rs::constant_time::verify_slices_are_equal(expected.as_ref(), tag).is_ok();
+            matched |=
+                aws_lc_rs::constant_time::verify_slices_are_equal(expected.as_ref(), tag).is_ok();
         }
     }
-    if matched { Ok(Verified(())) } else { Err(VerifyError::Mismatch) }
+    if matched {
+        Ok(Verified(()))
+    } else {
+        Err(VerifyError::Mismatch)
+    }
 }
 
 fn text_keys(secrets: &[Secret]) -> Vec<hmac::Key> {
-    secrets.iter().filter_map(|secret| hmac_key(secret.expose().as_bytes())).collect()
+    secrets
+        .iter()
+        .filter_map(|secret| hmac_key(secret.expose().as_bytes()))
+        .collect()
 }
 
 /// Decimal digits only: no sign, no space, nothing a lenient parser would let through unsigned.
@@ -117,7 +133,11 @@ pub(crate) mod cases {
         signature: &str,
         verify: impl Fn(&[u8]) -> Result<(), VerifyError>,
     ) {
-        assert_eq!(verify(signature.as_bytes()), Ok(()), "the untouched signature is valid");
+        assert_eq!(
+            verify(signature.as_bytes()),
+            Ok(()),
+            "the untouched signature is valid"
+        );
         for index in 0..signature.len() {
             for bit in 0..8 {
                 let mut bytes = signature.as_bytes().to_vec();

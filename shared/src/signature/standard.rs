@@ -36,7 +36,7 @@ pub enum KeyError {
 /// What signs: one of an endpoint's live secrets.
 pub enum SigningKey {
     /// `whsec_`: makes `v1` signatures.
-    Hmac(hmac::Key),
+    Hmac(Box<hmac::Key>),
     /// `whsk_`: makes `v1a` signatures.
     Ed25519(Box<Ed25519KeyPair>),
 }
@@ -87,14 +87,14 @@ impl SigningKey {
     }
 }
 
-fn hmac_secret(text: &str) -> Result<hmac::Key, KeyError> {
+fn hmac_secret(text: &str) -> Result<Box<hmac::Key>, KeyError> {
     let bytes = BASE64
         .decode(text.as_bytes())
         .map_err(|_| KeyError::Encoding)?;
     if !(24..=64).contains(&bytes.len()) {
         return Err(KeyError::Size);
     }
-    hmac_key(&bytes).ok_or(KeyError::Size)
+    hmac_key(&bytes).map(Box::new).ok_or(KeyError::Size)
 }
 
 /// A new `whsec_` secret of 32 bytes.
@@ -125,7 +125,7 @@ pub struct Headers<'a> {
 
 /// What verifies: a receiver's secret (`whsec_`) or public key (`whpk_`).
 enum VerifyingKey {
-    Hmac(hmac::Key),
+    Hmac(Box<hmac::Key>),
     Ed25519(Vec<u8>),
 }
 
