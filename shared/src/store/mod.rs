@@ -7,7 +7,7 @@
 #[cfg(feature = "aws")]
 pub mod dynamo;
 #[cfg(feature = "aws")]
-pub mod item;
+mod item;
 
 mod admin;
 mod cached;
@@ -17,8 +17,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 pub use admin::{
-    Accounts, AccountRecord, Claimed, Credential, Credentials, EndpointAdmin, EndpointRecord, KeyRecord, Keys,
-    Publishers, PublisherRecord, Scope, Tenants, TenantRecord,
+    AccountRecord, Accounts, Claimed, Credential, Credentials, EndpointAdmin, EndpointRecord,
+    KeyRecord, Keys, PublisherRecord, Publishers, Scope, TenantRecord, Tenants,
 };
 pub use cached::{CachedAccounts, CachedEndpoints};
 pub use quarantine::{Cause, Quarantine, QuarantineAdmin, Quarantined};
@@ -81,7 +81,11 @@ pub trait Intents: Send + Sync {
     ///
     /// # Errors
     /// See [`StoreError`].
-    async fn intent(&self, tenant: &TenantId, key: &IntentKey) -> Result<Option<Read<Intent>>, StoreError>;
+    async fn intent(
+        &self,
+        tenant: &TenantId,
+        key: &IntentKey,
+    ) -> Result<Option<Read<Intent>>, StoreError>;
 
     /// Writes an intent if it is still as `read` (`None`: not there). Ended ones expire; open ones never do.
     ///
@@ -163,7 +167,7 @@ pub struct Cursor {
 pub struct Page<T, C = Cursor> {
     /// What is on it.
     pub items: Vec<T>,
-    /// Where the next page begins; `None` on the last one.
+    /// Where the next page begins; `None` on the last one, and only there.
     pub next: Option<C>,
 }
 
@@ -204,13 +208,22 @@ pub trait Events: Send + Sync {
     ///
     /// # Errors
     /// See [`StoreError`].
-    async fn event(&self, tenant: &TenantId, id: &EventId) -> Result<Option<Read<EventRecord>>, StoreError>;
+    async fn event(
+        &self,
+        tenant: &TenantId,
+        id: &EventId,
+    ) -> Result<Option<Read<EventRecord>>, StoreError>;
 
-    /// Lists events of a tenant, newest first.
+    /// Lists events of a tenant, newest first. A page of a filtered list may hold fewer than asked for, even none,
+    /// and yet not be the last: that is what `next` tells.
     ///
     /// # Errors
     /// See [`StoreError`].
-    async fn events(&self, tenant: &TenantId, query: &EventQuery) -> Result<Page<EventSummary>, StoreError>;
+    async fn events(
+        &self,
+        tenant: &TenantId,
+        query: &EventQuery,
+    ) -> Result<Page<EventSummary>, StoreError>;
 }
 
 /// Deliveries.
@@ -237,7 +250,11 @@ pub trait Deliveries: Send + Sync {
     ///
     /// # Errors
     /// See [`StoreError`].
-    async fn deliveries(&self, tenant: &TenantId, event: &EventId) -> Result<Vec<Delivery>, StoreError>;
+    async fn deliveries(
+        &self,
+        tenant: &TenantId,
+        event: &EventId,
+    ) -> Result<Vec<Delivery>, StoreError>;
 
     /// Parked deliveries that are due at `now`, at most `limit` of each shard; more may be left.
     ///
@@ -259,7 +276,11 @@ pub trait Endpoints: Send + Sync {
     ///
     /// # Errors
     /// See [`StoreError`].
-    async fn endpoint(&self, tenant: &TenantId, id: &EndpointId) -> Result<Option<Endpoint>, StoreError>;
+    async fn endpoint(
+        &self,
+        tenant: &TenantId,
+        id: &EndpointId,
+    ) -> Result<Option<Endpoint>, StoreError>;
 
     /// Notes that an endpoint answered 410 Gone: it takes no deliveries until the operator enables it again.
     ///
@@ -281,4 +302,3 @@ pub trait BillingAccounts: Send + Sync {
         account: &ConnectorAccountId,
     ) -> Result<Option<BillingAccount>, StoreError>;
 }
-

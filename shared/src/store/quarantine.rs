@@ -67,11 +67,8 @@ impl Quarantined {
         tenant: Option<TenantId>,
         at: Timestamp,
     ) -> Self {
-        let hash = digest(&SHA256, message.id.as_bytes());
-        let name = HEXLOWER.encode(hash.as_ref().get(..12).unwrap_or_default());
         Self {
-            id: QuarantineId::parse(format!("{}-{name}", queue.as_str()))
-                .expect("a queue's name and hex digits make a valid id"),
+            id: Self::id_of(queue, &message.id),
             queue,
             cause,
             tenant,
@@ -79,6 +76,15 @@ impl Quarantined {
             count: message.count,
             body: Secret::new(message.body.as_str()),
         }
+    }
+
+    /// The name that a message of `queue` has when it is set aside, from the queue's id of it.
+    #[must_use]
+    pub fn id_of(queue: Queue, message: &str) -> QuarantineId {
+        let hash = digest(&SHA256, message.as_bytes());
+        let name = HEXLOWER.encode(hash.as_ref().get(..12).unwrap_or_default());
+        QuarantineId::parse(format!("{}-{name}", queue.as_str()))
+            .expect("a queue's name and hex digits make a valid id")
     }
 }
 

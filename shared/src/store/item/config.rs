@@ -1,0 +1,502 @@
+//! Configuration as items: tenants, keys, endpoints, billing accounts, publishers, with their secrets sealed.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    BODY, CREATED, Change, Condition, Fields, Find, Item, Key, SK, STATE, TENANT, bytes, json,
+    nanoseconds, text,
+};
+use crate::delivery::{Endpoint, EndpointState, Filter, LiveSecret, Policy, Scheme};
+use crate::entropy::Entropy;
+use crate::event::Role;
+use crate::ids::{ConnectorAccountId, EndpointId, KeyId, ProfileId, TenantId};
+use crate::platform::account::Settings;
+use crate::platform::{BillingAccount, Platform};
+use crate::secret::{Context, Keyring, Sealed, Secret};
+use crate::store::{
+    AccountRecord, Credential, EndpointRecord, KeyRecord, PublisherRecord, Scope, StoreError,
+    TenantRecord,
+};
+
+const SECRETS: &str = "ss";
+const SEALED: &str = "s";
+const UNTIL: &str = "u";
+const API_KEY: &str = "ak";
+const KEY_ID: &str = "id";
+const KEY_HASH: &str = "kh";
+const NAME: &str = "nm";
+
+const TENANTS: &str = "TENANTS";
+const ENDPOINT: &str = "EP#";
+const KEY: &str = "KEY#";
+const ACCOUNT: &str = "BA#";
+
+/// Seals and opens the secrets of one item.
+#[derive(Clone, Copy)]
+pub(crate) struct Vault<'a> {
+    pub(crate) keyring: &'a Keyring,
+    pub(crate) entropy: &'a dyn Entropy,
+}
+
+impl Vault<'_> {
+    fn seal(self, secret: &Secret, tenant: &TenantId, key: &Key) -> AttributeValue {
+        let name = key.name();
+        let context = Context {
+            tenant: tenant.as_str(),
+            item: &name,
+        };
+        bytes(
+            self.keyring
+                .seal_secret(secret, context, self.entropy)
+                .as_bytes(),
+        )
+    }
+
+    fn open(self, sealed: &[u8], tenant: &TenantId, key: &Key) -> Result<Secret, StoreError> {
+        let name = key.name();
+        let context = Context {
+            tenant: tenant.as_str(),
+            item: &name,
+        };
+        self.keyring
+            .open_secret(&Sealed::from_bytes(sealed.to_vec()), context)
+            .map_err(|error| StoreError::Corrupt {
+                item: name.clone(),
+                problem: error.to_string(),
+            })
+    }
+
+    fn seal_all<'s>(
+        self,
+        secrets: impl Iterator<Item = (&'s Secret, Option<Timestamp>)>,
+        tenant: &TenantId,
+        key: &Key,
+    ) -> AttributeValue {
+        let one = |(secret, until): (&Secret, Option<Timestamp>)| {
+            let mut fields = Item::from([(SEALED.to_owned(), self.seal(secret, tenant, key))]);
+            if let Some(until) = until {
+                fields.insert(UNTIL.to_owned(), nanoseconds(until));
+            }
+            AttributeValue::M(fields)
+        };
+        AttributeValue::L(secrets.map(one).collect())
+    }
+
+    fn open_all(
+        self,
+        fields: Fields<'_>,
+        tenant: &TenantId,
+        key: &Key,
+    ) -> Result<Vec<(Secret, Option<Timestamp>)>, StoreError> {
+        let unknown = || fields.corrupt(SECRETS, "has an unknown form");
+        let Some(AttributeValue::L(sealed)) = fields.0.get(SECRETS) else {
+            return Err(unknown());
+        };
+        let one = |value: &AttributeValue| {
+            let entry = Fields(value.as_m().map_err(|_| unknown())?);
+            Ok((
+                self.open(entry.bytes(SEALED)?, tenant, key)?,
+                entry.optional_time(UNTIL)?,
+            ))
+        };
+        sealed.iter().map(one).collect()
+    }
+}
+
+fn tenant_partition(tenant: &TenantId) -> String {
+    format!("T#{tenant}")
+}
+
+/// The id at the end of a sort key.
+fn id<T: TryFrom<String>>(fields: Fields<'_>, prefix: &str) -> Result<T, StoreError> {
+    let unknown = || fields.corrupt(SK, "has an unknown form");
+    let id = fields.text(SK)?.strip_prefix(prefix).ok_or_else(unknown)?;
+    T::try_from(id.to_owned()).map_err(|_| unknown())
+}
+
+pub(crate) fn tenant_key(tenant: &TenantId) -> Key {
+    Key::new(TENANTS, tenant.as_str())
+}
+
+pub(crate) fn put_tenant(tenant: &TenantRecord) -> Change {
+    let created = (":cr", nanoseconds(tenant.created_at));
+    match &tenant.display_name {
+        Some(name) => Change {
+            expression: "SET cr = if_not_exists(cr, :cr), nm = :nm",
+            condition: None,
+            values: vec![created, (":nm", text(name))],
+        },
+        None => Change {
+            expression: "SET cr = if_not_exists(cr, :cr) REMOVE nm",
+            condition: None,
+            values: vec![created],
+        },
+    }
+}
+
+/// Whether a changed item had been there before: everything here knows when it was made.
+pub(crate) fn was_made(before: &Item) -> bool {
+    before.contains_key(CREATED)
+}
+
+pub(crate) fn tenant(item: &Item) -> Result<TenantRecord, StoreError> {
+    let fields = Fields(item);
+    Ok(TenantRecord {
+        id: id(fields, "")?,
+        display_name: fields.optional_text(NAME)?.map(str::to_owned),
+        created_at: fields.time(CREATED)?,
+    })
+}
+
+pub(crate) fn find_tenants() -> Find {
+    Find {
+        index: None,
+        expression: "pk = :pk",
+        filter: None,
+        values: vec![(":pk", text(TENANTS))],
+        newest_first: false,
+        consistent: true,
+    }
+}
+
+/// An item of a tenant's configuration, as its deletion sees it.
+pub(crate) struct Configured {
+    pub(crate) key: Key,
+    /// The item elsewhere that this one leads to; it must be removed first, or nothing would lead to it.
+    pub(crate) elsewhere: Option<Key>,
+}
+
+/// All configuration of a tenant.
+pub(crate) fn find_configured(tenant: &TenantId) -> Find {
+    Find {
+        index: None,
+        expression: "pk = :pk",
+        filter: None,
+        values: vec![(":pk", text(tenant_partition(tenant)))],
+        newest_first: false,
+        consistent: true,
+    }
+}
+
+pub(crate) fn configured(item: &Item) -> Result<Configured, StoreError> {
+    let fields = Fields(item);
+    let sk = fields.text(SK)?;
+    let elsewhere = if sk.starts_with(KEY) {
+        Some(credential_key(fields.text(KEY_HASH)?))
+    } else if sk.starts_with(ACCOUNT) {
+        Some(account_key_at(fields)?)
+    } else {
+        None
+    };
+    Ok(Configured {
+        key: fields.key()?,
+        elsewhere,
+    })
+}
+
+/// The item is the tenant's, if it is there at all.
+pub(crate) fn owned_or_absent(tenant: &TenantId) -> Condition {
+    Condition {
+        expression: "attribute_not_exists(pk) OR tn = :mine",
+        values: vec![(":mine", text(tenant.as_str()))],
+    }
+}
+
+/// The item is there and the tenant's.
+pub(crate) fn owned(tenant: &TenantId) -> Condition {
+    Condition {
+        expression: "tn = :mine",
+        values: vec![(":mine", text(tenant.as_str()))],
+    }
+}
+
+pub(crate) fn key_key(tenant: &TenantId, id: &KeyId) -> Key {
+    Key::new(tenant_partition(tenant), format!("{KEY}{id}"))
+}
+
+pub(crate) fn credential_key(hash: &str) -> Key {
+    Key::new(format!("K#{hash}"), "K")
+}
+
+/// A key for the operator to see, which knows the hash so that it can be revoked.
+pub(crate) fn new_key(key: &KeyRecord, hash: &str) -> Item {
+    let mut item = key_key(&key.tenant, &key.id).item();
+    item.insert(KEY_HASH.to_owned(), text(hash));
+    item.insert(CREATED.to_owned(), nanoseconds(key.created_at));
+    if let Some(label) = &key.label {
+        item.insert(NAME.to_owned(), text(label));
+    }
+    item
+}
+
+pub(crate) fn key(tenant: &TenantId, item: &Item) -> Result<KeyRecord, StoreError> {
+    let fields = Fields(item);
+    Ok(KeyRecord {
+        id: id(fields, KEY)?,
+        tenant: tenant.clone(),
+        label: fields.optional_text(NAME)?.map(str::to_owned),
+        created_at: fields.time(CREATED)?,
+    })
+}
+
+/// Where the hash of the key in this item leads to.
+pub(crate) fn credential_of(item: &Item) -> Result<Key, StoreError> {
+    Fields(item).text(KEY_HASH).map(credential_key)
+}
+
+pub(crate) fn find_keys(tenant: &TenantId) -> Find {
+    Find::beginning(&tenant_partition(tenant), KEY, true)
+}
+
+/// What a key's hash opens.
+pub(crate) fn new_credential(key: &KeyRecord, hash: &str) -> Item {
+    let mut item = credential_key(hash).item();
+    item.insert(TENANT.to_owned(), text(key.tenant.as_str()));
+    item.insert(KEY_ID.to_owned(), text(key.id.as_str()));
+    item
+}
+
+pub(crate) fn credential(item: &Item) -> Result<Credential, StoreError> {
+    let fields = Fields(item);
+    Ok(Credential {
+        key: fields.parsed(KEY_ID)?,
+        scope: Scope::Tenant {
+            tenant: fields.parsed(TENANT)?,
+        },
+    })
+}
+
+/// The part of an endpoint that is neither its name, nor secret, nor its state.
+#[derive(Serialize, Deserialize)]
+struct EndpointBody {
+    url: String,
+    role: Role,
+    scheme: Scheme,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    filter: Option<Filter>,
+    policy: Policy,
+    deadline_ms: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    useful_for_ms: Option<i64>,
+}
+
+pub(crate) fn endpoint_key(tenant: &TenantId, id: &EndpointId) -> Key {
+    Key::new(tenant_partition(tenant), format!("{ENDPOINT}{id}"))
+}
+
+fn milliseconds(duration: SignedDuration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn put_endpoint(endpoint: &Endpoint, now: Timestamp, vault: Vault<'_>) -> Change {
+    let body = EndpointBody {
+        url: endpoint.url.clone(),
+        role: endpoint.role,
+        scheme: endpoint.scheme,
+        filter: endpoint.filter.clone(),
+        policy: endpoint.policy.clone(),
+        deadline_ms: milliseconds(endpoint.deadline),
+        useful_for_ms: endpoint.useful_for.map(milliseconds),
+    };
+    let key = endpoint_key(&endpoint.tenant, &endpoint.id);
+    let secrets = endpoint
+        .secrets
+        .iter()
+        .map(|live| (&live.secret, live.until));
+    Change {
+        expression: "SET cr = if_not_exists(cr, :cr), d = :d, st = :st, ss = :ss",
+        condition: None,
+        values: vec![
+            (":cr", nanoseconds(now)),
+            (":d", text(json(&body))),
+            (":st", text(endpoint.state.as_str())),
+            (":ss", vault.seal_all(secrets, &endpoint.tenant, &key)),
+        ],
+    }
+}
+
+/// An endpoint that takes deliveries takes none any more; one that the operator switched off stays switched off.
+pub(crate) fn mark_gone() -> Change {
+    Change {
+        expression: "SET st = :gone",
+        condition: Some("st = :enabled"),
+        values: vec![
+            (":gone", text(EndpointState::Gone.as_str())),
+            (":enabled", text(EndpointState::Enabled.as_str())),
+        ],
+    }
+}
+
+pub(crate) fn endpoint(
+    tenant: &TenantId,
+    item: &Item,
+    vault: Vault<'_>,
+) -> Result<EndpointRecord, StoreError> {
+    let fields = Fields(item);
+    let body: EndpointBody = fields.json(BODY)?;
+    let state = serde_json::from_value(fields.text(STATE)?.into())
+        .map_err(|_| fields.corrupt(STATE, "has an unknown form"))?;
+    let secrets = vault.open_all(fields, tenant, &fields.key()?)?;
+    Ok(EndpointRecord {
+        endpoint: Endpoint {
+            tenant: tenant.clone(),
+            id: id(fields, ENDPOINT)?,
+            url: body.url,
+            role: body.role,
+            scheme: body.scheme,
+            secrets: secrets
+                .into_iter()
+                .map(|(secret, until)| LiveSecret { secret, until })
+                .collect(),
+            filter: body.filter,
+            policy: body.policy,
+            deadline: SignedDuration::from_millis(body.deadline_ms),
+            useful_for: body.useful_for_ms.map(SignedDuration::from_millis),
+            state,
+        },
+        created_at: fields.time(CREATED)?,
+    })
+}
+
+/// A tenant's endpoints; `consistent` costs twice as much.
+pub(crate) fn find_endpoints(tenant: &TenantId, consistent: bool) -> Find {
+    Find::beginning(&tenant_partition(tenant), ENDPOINT, consistent)
+}
+
+/// The part of a billing account that is neither its name, nor secret.
+#[derive(Serialize, Deserialize)]
+struct AccountBody {
+    platform: Platform,
+    settings: Settings,
+}
+
+pub(crate) fn account_key(profile: &ProfileId, account: &ConnectorAccountId) -> Key {
+    Key::new(format!("{ACCOUNT}{profile}#{account}"), "BA")
+}
+
+/// What leads from a tenant to its account.
+pub(crate) fn pointer_key(
+    tenant: &TenantId,
+    profile: &ProfileId,
+    account: &ConnectorAccountId,
+) -> Key {
+    Key::new(
+        tenant_partition(tenant),
+        format!("{ACCOUNT}{profile}#{account}"),
+    )
+}
+
+fn account_key_at(fields: Fields<'_>) -> Result<Key, StoreError> {
+    Ok(Key::new(fields.text(SK)?, "BA"))
+}
+
+/// The account that a pointer leads to.
+pub(crate) fn pointed_at(item: &Item) -> Result<Key, StoreError> {
+    account_key_at(Fields(item))
+}
+
+pub(crate) fn new_account(account: &BillingAccount, created: Timestamp, vault: Vault<'_>) -> Item {
+    let key = account_key(&account.profile_id, &account.connector_account_id);
+    let body = AccountBody {
+        platform: account.platform,
+        settings: account.settings.clone(),
+    };
+    let secrets = account.webhook_secrets.iter().map(|secret| (secret, None));
+    let mut item = key.item();
+    let mut set = |name: &str, value| item.insert(name.to_owned(), value);
+    set(TENANT, text(account.tenant.as_str()));
+    set(CREATED, nanoseconds(created));
+    set(BODY, text(json(&body)));
+    set(SECRETS, vault.seal_all(secrets, &account.tenant, &key));
+    if let Some(api_key) = &account.api_key {
+        set(API_KEY, vault.seal(api_key, &account.tenant, &key));
+    }
+    item
+}
+
+/// The account, if it is the tenant's.
+pub(crate) fn account_of(
+    tenant: &TenantId,
+    item: &Item,
+    vault: Vault<'_>,
+) -> Result<Option<AccountRecord>, StoreError> {
+    let (owner, _) = account_owner(item)?;
+    if owner == *tenant {
+        account(item, vault).map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
+pub(crate) fn account(item: &Item, vault: Vault<'_>) -> Result<AccountRecord, StoreError> {
+    let fields = Fields(item);
+    let key = fields.key()?;
+    let tenant: TenantId = fields.parsed(TENANT)?;
+    let unknown = || fields.corrupt(super::PK, "has an unknown form");
+    let names = key
+        .pk
+        .strip_prefix(ACCOUNT)
+        .and_then(|names| names.split_once('#'))
+        .ok_or_else(unknown)?;
+    let AccountBody { platform, settings } = fields.json(BODY)?;
+    let secrets = vault.open_all(fields, &tenant, &key)?;
+    let api_key = match fields.0.get(API_KEY) {
+        Some(_) => Some(vault.open(fields.bytes(API_KEY)?, &tenant, &key)?),
+        None => None,
+    };
+    Ok(AccountRecord {
+        created_at: fields.time(CREATED)?,
+        account: BillingAccount {
+            tenant,
+            profile_id: ProfileId::parse(names.0).map_err(|_| unknown())?,
+            connector_account_id: ConnectorAccountId::parse(names.1).map_err(|_| unknown())?,
+            platform,
+            webhook_secrets: secrets.into_iter().map(|(secret, _)| secret).collect(),
+            api_key,
+            settings,
+        },
+    })
+}
+
+/// Whose an account is, and when it was made; its secrets stay sealed.
+pub(crate) fn account_owner(item: &Item) -> Result<(TenantId, Timestamp), StoreError> {
+    let fields = Fields(item);
+    Ok((fields.parsed(TENANT)?, fields.time(CREATED)?))
+}
+
+pub(crate) fn find_pointers(tenant: &TenantId) -> Find {
+    Find::beginning(&tenant_partition(tenant), ACCOUNT, true)
+}
+
+pub(crate) fn rafiki_key(tenant: &TenantId) -> Key {
+    Key::new(tenant_partition(tenant), "PUB#rafiki")
+}
+
+pub(crate) fn put_rafiki(publisher: &PublisherRecord, vault: Vault<'_>) -> Change {
+    let key = rafiki_key(&publisher.tenant);
+    let secrets = publisher.secrets.iter().map(|secret| (secret, None));
+    Change {
+        expression: "SET cr = if_not_exists(cr, :cr), ss = :ss",
+        condition: None,
+        values: vec![
+            (":cr", nanoseconds(publisher.created_at)),
+            (":ss", vault.seal_all(secrets, &publisher.tenant, &key)),
+        ],
+    }
+}
+
+pub(crate) fn rafiki(
+    tenant: &TenantId,
+    item: &Item,
+    vault: Vault<'_>,
+) -> Result<PublisherRecord, StoreError> {
+    let fields = Fields(item);
+    let secrets = vault.open_all(fields, tenant, &fields.key()?)?;
+    Ok(PublisherRecord {
+        tenant: tenant.clone(),
+        secrets: secrets.into_iter().map(|(secret, _)| secret).collect(),
+        created_at: fields.time(CREATED)?,
+    })
+}

@@ -1,0 +1,8 @@
+//! The store on a real table: the embedded engine, or whatever `PAYRELAY_CONTRACT_ENDPOINT` names.
+
+mod capacity;
+mod config;
+mod deliveries;
+mod events;
+mod intents;
+mod quarantine;

@@ -1,0 +1,225 @@
+//! Samples of every record, with a word or two to tell them apart.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use shared::delivery::{
+    Delivery, DeliveryKey, Endpoint, EndpointState, LiveSecret, Outcome, Policy, Scheme, State, Try,
+};
+use shared::event::{Chosen, Event, EventType, Json, Recipients, Role, Source};
+use shared::ids::{
+    ChargeKey, ConnectorAccountId, EndpointId, EventId, InvoiceId, KeyId, ProfileId, Round,
+    SignalId, TenantId,
+};
+use shared::money::{Currency, Money};
+use shared::platform::account::Settings;
+use shared::platform::{BillingAccount, Platform};
+use shared::recovery::{Charge, Decline, Intent, IntentKey, Order, Signal, SignalKind, Status};
+use shared::secret::Secret;
+use shared::store::KeyRecord;
+
+/// A point in time, in seconds after the tests' beginning of time (2026-01-01).
+#[must_use]
+pub fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_767_225_600 + second).expect("a time in range")
+}
+
+/// The tests' first tenant.
+#[must_use]
+pub fn acme() -> TenantId {
+    tenant("acme")
+}
+
+/// A tenant by its name.
+#[must_use]
+pub fn tenant(name: &str) -> TenantId {
+    TenantId::parse(name).expect("a valid id")
+}
+
+/// An event id.
+#[must_use]
+pub fn event_id(id: &str) -> EventId {
+    EventId::parse(id).expect("a valid id")
+}
+
+/// An endpoint id.
+#[must_use]
+pub fn endpoint_id(id: &str) -> EndpointId {
+    EndpointId::parse(id).expect("a valid id")
+}
+
+/// An event with a small payload.
+#[must_use]
+pub fn event(id: &str, event_type: &str, resource: Option<&str>) -> Event {
+    Event {
+        id: event_id(id),
+        event_type: EventType::parse(event_type).expect("a valid type"),
+        data: Json::parse(format!(r#"{{ "id": "{id}", "amount": 25.00 }}"#)).expect("valid JSON"),
+        at: at(-1),
+        source: Source::new("stripe"),
+        resource: resource.map(str::to_owned),
+    }
+}
+
+/// What `event` goes to when it goes to one merchant's endpoint.
+#[must_use]
+pub fn to_shop() -> Recipients {
+    Recipients::Chosen(BTreeMap::from([(
+        Role::Merchant,
+        Chosen::Endpoints(vec![endpoint_id("shop")]),
+    )]))
+}
+
+/// A delivery of an event to an endpoint, not tried yet.
+#[must_use]
+pub fn delivery(event: &str, endpoint: &str, round: u32) -> Delivery {
+    let key = DeliveryKey {
+        tenant: acme(),
+        event: event_id(event),
+        endpoint: endpoint_id(endpoint),
+        round: Round::new(round).expect("rounds count from 1"),
+    };
+    Delivery::new(key, None)
+}
+
+/// The delivery after one more try at `at`, which left it in `state`.
+#[must_use]
+pub fn tried(mut delivery: Delivery, at: Timestamp, status: u16, state: State) -> Delivery {
+    delivery
+        .tries
+        .push(Try::new(at, at, &Outcome::answered(status)));
+    delivery.state = state;
+    delivery
+}
+
+/// An endpoint whose secret is `secret`.
+#[must_use]
+pub fn endpoint(tenant: &TenantId, id: &str, secret: &str) -> Endpoint {
+    Endpoint {
+        tenant: tenant.clone(),
+        id: endpoint_id(id),
+        url: "https://shop.example/hook".to_owned(),
+        role: Role::Merchant,
+        scheme: Scheme::StandardWebhooks,
+        secrets: vec![
+            LiveSecret {
+                secret: Secret::new(secret),
+                until: None,
+            },
+            LiveSecret {
+                secret: Secret::new("whsec_old"),
+                until: Some(at(86_400)),
+            },
+        ],
+        filter: None,
+        policy: Policy::default_for(Scheme::StandardWebhooks),
+        deadline: Scheme::StandardWebhooks.deadline(),
+        useful_for: None,
+        state: EndpointState::Enabled,
+    }
+}
+
+/// A billing account of `tenant`.
+#[must_use]
+pub fn account(tenant: &TenantId, profile: &str, account: &str) -> BillingAccount {
+    BillingAccount {
+        tenant: tenant.clone(),
+        profile_id: ProfileId::parse(profile).expect("a valid id"),
+        connector_account_id: ConnectorAccountId::parse(account).expect("a valid id"),
+        platform: Platform::Stripe,
+        webhook_secrets: vec![Secret::new("whsec_stripe_1"), Secret::new("whsec_stripe_2")],
+        api_key: Some(Secret::new("sk_live_hush")),
+        settings: Settings {
+            api_base_url: None,
+            retry_threshold: Some(4),
+        },
+    }
+}
+
+/// A key of `tenant`.
+#[must_use]
+pub fn key(tenant: &TenantId, id: &str) -> KeyRecord {
+    KeyRecord {
+        id: KeyId::parse(id).expect("a valid id"),
+        tenant: tenant.clone(),
+        label: Some("the till".to_owned()),
+        created_at: at(0),
+    }
+}
+
+/// Which invoice.
+#[must_use]
+pub fn intent_key(invoice: &str) -> IntentKey {
+    IntentKey {
+        profile_id: ProfileId::parse("pro_1").expect("a valid id"),
+        connector_account_id: ConnectorAccountId::parse("mca_1").expect("a valid id"),
+        invoice_id: InvoiceId::parse(invoice).expect("a valid id"),
+    }
+}
+
+/// The n-th signal about an invoice, about a charge that failed or succeeded.
+#[must_use]
+pub fn signal(invoice: &str, n: u32, kind: SignalKind) -> Signal {
+    let amount = Money {
+        amount: 2500,
+        currency: Currency::parse("EUR").expect("an ISO code"),
+    };
+    let id = SignalId::parse(format!("evt_1PqRsTuVwXyZ{n:04}")).expect("a valid id");
+    let (status, decline) = match kind {
+        SignalKind::PaymentSucceeded => (Status::Succeeded, None),
+        SignalKind::PaymentFailed
+        | SignalKind::PaymentPending
+        | SignalKind::InvoiceCancelled
+        | SignalKind::Other => (Status::Failed, Some(decline())),
+    };
+    Signal {
+        id: id.clone(),
+        source: Source::new("stripe"),
+        intent: intent_key(invoice),
+        kind,
+        order: Order {
+            at: at(i64::from(n)),
+            rank: 0,
+            id,
+        },
+        amount,
+        charge: Some(Charge {
+            key: ChargeKey::parse(format!("ch_3PqRsTuVwXyZ{n:04}")).expect("a valid id"),
+            status,
+            amount,
+            transaction_id: Some(format!("pi_3PqRsTuVwXyZ{n:04}")),
+            decline,
+        }),
+    }
+}
+
+fn decline() -> Decline {
+    Decline {
+        code: "card_declined".to_owned(),
+        message: Some("Your card was declined.".to_owned()),
+    }
+}
+
+/// An intent that has joined `signals` charges, the last of which was of `kind`.
+#[must_use]
+pub fn intent(invoice: &str, signals: u32, last: SignalKind) -> Intent {
+    let first = signal(
+        invoice,
+        1,
+        if signals == 1 {
+            last
+        } else {
+            SignalKind::PaymentFailed
+        },
+    );
+    let mut intent = Intent::open(&first).expect("it tells of an invoice");
+    for n in 1..=signals {
+        let kind = if n == signals {
+            last
+        } else {
+            SignalKind::PaymentFailed
+        };
+        intent.join(&signal(invoice, n, kind), at(i64::from(n)));
+    }
+    intent
+}

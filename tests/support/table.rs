@@ -1,0 +1,125 @@
+//! A table for one test: on the embedded engine, or where `PAYRELAY_CONTRACT_ENDPOINT` says.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use aws_sdk_dynamodb::Client;
+use data_encoding::HEXLOWER;
+use dynoxide::Database;
+use jiff::SignedDuration;
+use shared::aws::{Account, Clients};
+use shared::config::environment;
+use shared::entropy::{Entropy, SystemEntropy};
+use shared::secret::Keyring;
+use shared::store::dynamo::{DynamoStore, create_table};
+use tokio::net::TcpListener;
+
+use crate::meter::Meter;
+
+/// Where the contract tests run, if not on the embedded engine.
+pub const ENDPOINT: &str = "PAYRELAY_CONTRACT_ENDPOINT";
+
+/// How long the tests' stores keep what they record.
+pub const RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// A fresh table, its client and its meter. The engine ends with the test's runtime.
+pub struct Table {
+    /// A client for the table.
+    pub client: Client,
+    /// Its name.
+    pub name: String,
+    /// What its requests consumed.
+    pub meter: Meter,
+    keyring: Arc<Keyring>,
+}
+
+impl Table {
+    /// Makes one.
+    ///
+    /// # Errors
+    /// Whatever keeps the engine from starting or the table from being made.
+    pub async fn start() -> Result<Self> {
+        let endpoint = match environment(ENDPOINT) {
+            Some(endpoint) => endpoint,
+            None => embedded().await?,
+        };
+        let meter = Meter::default();
+        let client = Clients::over(
+            Account::local(endpoint),
+            meter.over(shared::aws::http_client()),
+        )
+        .dynamodb();
+        let name = format!("payrelay-{}", random());
+        create_table(&client, &name)
+            .await
+            .context("making the table")?;
+        meter.take();
+        let keyring = Keyring::parse("k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")?;
+        Ok(Self {
+            client,
+            name,
+            meter,
+            keyring: Arc::new(keyring),
+        })
+    }
+
+    /// The store in it, metered.
+    #[must_use]
+    pub fn store(&self) -> DynamoStore {
+        self.store_keeping(RETENTION)
+    }
+
+    /// The store in it, metered, that keeps what it records for `retention`.
+    #[must_use]
+    pub fn store_keeping(&self, retention: SignedDuration) -> DynamoStore {
+        let entropy = Arc::new(SystemEntropy);
+        DynamoStore::new(
+            self.client.clone(),
+            &self.name,
+            self.keyring.clone(),
+            entropy,
+            retention,
+        )
+        .metered(true)
+    }
+
+    /// Everything in the table, as the SDK prints it: to look for what must not be there in clear.
+    ///
+    /// # Errors
+    /// The SDK's.
+    pub async fn dump(&self) -> Result<String> {
+        let mut pages = self
+            .client
+            .scan()
+            .table_name(&self.name)
+            .into_paginator()
+            .send();
+        let mut text = String::new();
+        while let Some(page) = pages.next().await {
+            for item in page?.items() {
+                text.push_str(&format!("{item:?}\n"));
+            }
+        }
+        Ok(text)
+    }
+}
+
+/// Eight random bytes in hex.
+#[must_use]
+pub fn random() -> String {
+    let entropy: &dyn Entropy = &SystemEntropy;
+    HEXLOWER.encode(&entropy.bytes::<8>())
+}
+
+/// Starts the embedded engine on a port of the system's choice; answers its URL.
+async fn embedded() -> Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let database = Database::memory().context("opening the embedded engine")?;
+    tokio::spawn(dynoxide::server::serve_with_shutdown(
+        listener,
+        database,
+        std::future::pending(),
+    ));
+    Ok(url)
+}
