@@ -1,0 +1,190 @@
+//! Billing accounts: claimed by one tenant, told without their secrets.
+
+use serde_json::{Value, json};
+use shared::ids::{ConnectorAccountId, ProfileId};
+use shared::store::BillingAccounts;
+
+use crate::support::{START, World};
+
+const PATH: &str = "/v1/tenants/acme/billing-accounts/pro_1/mca_1";
+const SECRET: &str = "whsec_4dR7uGmAZq0vXw2cPb9s";
+
+fn stripe(more: Value) -> Value {
+    let mut body = json!({"platform": "stripe", "webhook_secrets": [SECRET]});
+    if let (Some(body), Value::Object(more)) = (body.as_object_mut(), more) {
+        body.extend(more);
+    }
+    body
+}
+
+#[tokio::test]
+async fn an_account_is_made_replaced_and_told_without_its_secrets() {
+    let world = World::start().await;
+    world.tenant("acme").await;
+    let more = json!({"api_key": "sk_live_0123456789", "api_base_url": "https://api.example/", "retry_threshold": 3});
+    let made = world.put(PATH, stripe(more)).await;
+    let want = json!({
+        "profile_id": "pro_1",
+        "connector_account_id": "mca_1",
+        "platform": "stripe",
+        "webhook_secret_count": 1,
+        "has_api_key": true,
+        "api_base_url": "https://api.example/",
+        "retry_threshold": 3,
+        "created_at": START,
+    });
+    assert_eq!((made.status, &made.body), (201, &want));
+    assert_eq!(world.get(PATH).await.body, want);
+    assert!(!world.dump().await.contains(SECRET), "it rests sealed");
+
+    world.pass(60);
+    let second = "whsec_Tn5yKf8hJe1LmQ3rVx7z";
+    let replaced = world
+        .put(PATH, stripe(json!({"webhook_secrets": [SECRET, second]})))
+        .await;
+    let want = json!({
+        "profile_id": "pro_1",
+        "connector_account_id": "mca_1",
+        "platform": "stripe",
+        "webhook_secret_count": 2,
+        "has_api_key": false,
+        "api_base_url": null,
+        "retry_threshold": null,
+        "created_at": START,
+    });
+    assert_eq!((replaced.status, &replaced.body), (200, &want));
+    let listed = world.get("/v1/tenants/acme/billing-accounts").await;
+    assert_eq!(listed.body, json!({"data": [want], "next_cursor": null}));
+
+    let profile = ProfileId::parse("pro_1").expect("a valid id");
+    let account = ConnectorAccountId::parse("mca_1").expect("a valid id");
+    let read = world
+        .store
+        .billing_account(&profile, &account)
+        .await
+        .expect("the table answers");
+    let secrets = read.map(|read| read.webhook_secrets).unwrap_or_default();
+    assert_eq!(
+        secrets
+            .iter()
+            .map(|secret| secret.expose())
+            .collect::<Vec<_>>(),
+        [SECRET, second]
+    );
+}
+
+#[tokio::test]
+async fn a_pair_of_ids_is_one_tenants_until_it_lets_go_of_it() {
+    let world = World::start().await;
+    world.tenant("acme").await;
+    world.tenant("rival").await;
+    let rivals = "/v1/tenants/rival/billing-accounts/pro_1/mca_1";
+    world.put(PATH, stripe(json!({}))).await;
+    let taken = world.put(rivals, stripe(json!({}))).await;
+    assert_eq!(taken.problem().0, 409);
+    assert_eq!(taken.text("/type"), "/problems/billing-account-taken");
+    assert!(
+        !taken.body.to_string().contains("acme"),
+        "whose it is is not told"
+    );
+    assert_eq!(world.get(rivals).await.status, 404);
+    assert_eq!(world.delete(rivals).await.status, 404);
+    assert_eq!(
+        world
+            .get("/v1/tenants/rival/billing-accounts")
+            .await
+            .at("/data"),
+        json!([])
+    );
+
+    assert_eq!(world.delete(PATH).await.status, 204);
+    let gone = (
+        404,
+        "There is no billing account `pro_1/mca_1` here.".to_owned(),
+    );
+    assert_eq!(world.delete(PATH).await.problem(), gone);
+    assert_eq!(world.put(rivals, stripe(json!({}))).await.status, 201);
+}
+
+#[tokio::test]
+async fn each_wrong_field_is_named() {
+    let cases = [
+        (
+            json!({"platform": "chargebee"}),
+            "`platform`: must be `stripe`",
+        ),
+        (
+            json!({"webhook_secrets": []}),
+            "`webhook_secrets`: must hold 1 to 5",
+        ),
+        (
+            json!({"webhook_secrets": [SECRET, SECRET, SECRET, SECRET, SECRET, SECRET]}),
+            "`webhook_secrets`: must hold 1 to 5",
+        ),
+        (
+            json!({"webhook_secrets": [""]}),
+            "`webhook_secrets[0]`: must be 16 to 256 characters",
+        ),
+        (
+            json!({"webhook_secrets": [SECRET, "default_secret"]}),
+            "`webhook_secrets[1]`: must be 16 to 256 characters",
+        ),
+        (
+            json!({"webhook_secrets": ["whsec_default_secret"]}),
+            "`webhook_secrets[0]`: must not be a default or placeholder; draw it at random",
+        ),
+        (
+            json!({"webhook_secrets": format!("{SECRET} ")}),
+            "`webhook_secrets`: must be a list",
+        ),
+        (
+            json!({"webhook_secrets": [format!("{SECRET} ")]}),
+            "`webhook_secrets[0]`: must not begin or end with white space, nor hold control characters",
+        ),
+        (
+            json!({"api_key": "short"}),
+            "`api_key`: must be 16 to 256 characters",
+        ),
+        (
+            json!({"api_base_url": "http://api.example/"}),
+            "`api_base_url`: must be an https URL",
+        ),
+        (
+            json!({"api_base_url": "https://10.0.0.1/"}),
+            "`api_base_url`: must not lead to a private, local or reserved address",
+        ),
+        (
+            json!({"retry_threshold": 101}),
+            "`retry_threshold`: must be 0 to 100",
+        ),
+        (
+            json!({"secret": SECRET}),
+            "`secret`: is not known here; expected is one of `platform`, `webhook_secrets`, `api_key`, `api_base_url`, `retry_threshold`",
+        ),
+    ];
+    let world = World::start().await;
+    let refused = world.put(PATH, stripe(json!({}))).await;
+    assert_eq!(
+        refused.problem(),
+        (404, "There is no tenant `acme` here.".to_owned())
+    );
+    world.tenant("acme").await;
+    for (more, detail) in cases {
+        let refused = world.put(PATH, stripe(more.clone())).await;
+        assert_eq!(refused.problem(), (422, detail.to_owned()), "{more}");
+        assert!(!refused.body.to_string().contains(SECRET), "{refused:?}");
+    }
+    let refused = world
+        .put(
+            "/v1/tenants/acme/billing-accounts/pro.1/mca_1",
+            stripe(json!({})),
+        )
+        .await;
+    let rule = "`profile_id`: profile_id must be 1 to 64 characters of A-Z, a-z, 0-9, `_` and `-`";
+    assert_eq!(refused.problem(), (400, rule.to_owned()));
+    assert_eq!(
+        world.get(PATH).await.status,
+        404,
+        "nothing of all that was kept"
+    );
+}

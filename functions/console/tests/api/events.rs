@@ -1,0 +1,422 @@
+//! Events: listed with what became of them, read with their deliveries and tries, replayed.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use shared::delivery::{End, SkipReason, State};
+use shared::event::{Chosen, EventType, NoReceiver, Recipients, Role, SetAside};
+use shared::ids::Round;
+use shared::queue::task::DeliverTask;
+use shared::queue::{Queue, Task};
+
+use crate::support::{World, delivery_key, endpoint_id, event};
+
+const EVENTS: &str = "/v1/tenants/acme/events";
+const GIVEN_UP: State = State::GivenUp {
+    reason: End::RetriesExhausted,
+};
+
+fn ids(list: &Value) -> Vec<String> {
+    let data = list.pointer("/data").and_then(Value::as_array);
+    data.into_iter()
+        .flatten()
+        .filter_map(|item| Some(item.get("id")?.as_str()?.to_owned()))
+        .collect()
+}
+
+/// Records one event in each state, a second apart.
+async fn one_of_each(world: &World) {
+    world.tenant("acme").await;
+    let due = "2026-11-22T10:00:00Z".parse().expect("a time");
+    let states = [
+        ("delivered", State::Delivered),
+        ("superseded", State::Superseded),
+        ("retrying", State::Retrying { due }),
+        ("parked", State::Parked { due }),
+        ("expired", State::Expired),
+        ("failed", GIVEN_UP),
+        (
+            "switched_off",
+            State::Skipped {
+                reason: SkipReason::EndpointDisabled,
+            },
+        ),
+    ];
+    for (id, state) in states {
+        world.record("acme", id, &["shop"]).await;
+        world
+            .tried(delivery_key("acme", id, "shop", 1), &[500], state)
+            .await;
+        world.pass(1);
+    }
+    world.record("acme", "queued", &["shop"]).await;
+    world.pass(1);
+    let nobody = Recipients::Chosen(BTreeMap::from([(
+        Role::Merchant,
+        Chosen::Nobody(NoReceiver::Filtered),
+    )]));
+    world.record_for("acme", event("filtered"), nobody).await;
+    world.pass(1);
+    world
+        .record_for(
+            "acme",
+            event("ignored"),
+            Recipients::SetAside(SetAside::NotHandled),
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn events_are_listed_newest_first_with_what_became_of_them() {
+    let world = World::start().await;
+    one_of_each(&world).await;
+    let listed = world.get(EVENTS).await;
+    let states: Vec<_> = listed
+        .at("/data")
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|item| {
+            [&item["id"], &item["state"], &item["reason"]]
+                .map(|value| value.as_str().unwrap_or("-").to_owned())
+        })
+        .collect();
+    let want = [
+        ["ignored", "skipped", "not_handled"],
+        ["filtered", "skipped", "filtered"],
+        ["queued", "queued", "-"],
+        ["switched_off", "skipped", "endpoint_disabled"],
+        ["failed", "failed", "retries_exhausted"],
+        ["expired", "expired", "-"],
+        ["parked", "parked", "-"],
+        ["retrying", "retrying", "-"],
+        ["superseded", "superseded", "-"],
+        ["delivered", "delivered", "-"],
+    ];
+    assert_eq!(states, want);
+    assert_eq!(listed.at("/next_cursor"), Value::Null);
+    let want = json!({
+        "id": "delivered",
+        "type": "recovery.payment_failed",
+        "state": "delivered",
+        "resource": "in_1",
+        "recorded_at": "2026-11-22T09:00:00Z",
+    });
+    assert_eq!(listed.at("/data/9"), want);
+}
+
+#[tokio::test]
+async fn a_list_is_narrowed_by_what_is_asked() {
+    let world = World::start().await;
+    one_of_each(&world).await;
+    let other = shared::event::Event {
+        event_type: EventType::parse("recovery.recovered").expect("a valid type"),
+        resource: Some("in/2 é".to_owned()),
+        ..event("other")
+    };
+    world.pass(1);
+    let nobody = Recipients::Chosen(BTreeMap::from([(
+        Role::Merchant,
+        Chosen::Nobody(NoReceiver::NoEndpoint),
+    )]));
+    world.record_for("acme", other, nobody).await;
+    let cases: [(&str, &[&str]); 9] = [
+        ("type=recovery.recovered", &["other"]),
+        ("resource=in%2F2%20%C3%A9", &["other"]),
+        ("resource=in_3", &[]),
+        ("state=failed", &["failed"]),
+        (
+            "state=skipped&type=recovery.payment_failed",
+            &["ignored", "filtered", "switched_off"],
+        ),
+        (
+            "since=2026-11-22T09:00:08Z",
+            &["other", "ignored", "filtered"],
+        ),
+        ("until=2026-11-22T09:00:02Z", &["superseded", "delivered"]),
+        (
+            "since=2026-11-22T09:00:01Z&until=2026-11-22T10:00:02%2B01:00",
+            &["superseded"],
+        ),
+        ("state=&type=&limit=2", &["other", "ignored"]),
+    ];
+    for (query, want) in cases {
+        let listed = world.get(&format!("{EVENTS}?{query}")).await;
+        assert_eq!(
+            (listed.status, ids(&listed.body)),
+            (200, want.iter().map(|id| (*id).to_owned()).collect()),
+            "{query}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_not_right_is_named() {
+    let time = "must be a time such as 2026-01-31T12:00:00Z (RFC 3339; write `+` as %2B)";
+    let limit = "`limit`: must be a whole number from 1 to 100";
+    let cases = [
+        ("sate=failed", "`sate`: is not known here; expected is one of `type`, `state`, `resource`, `since`, `until`, `cursor`, `limit`".to_owned()),
+        ("state=given_up", "`state`: must be one of delivered, skipped, superseded, queued, retrying, parked, expired, failed".to_owned()),
+        ("state=failed&state=queued", "`state`: is given twice".to_owned()),
+        ("type=a%20b", "`type`: an event type must be 1 to 128 characters of A-Z, a-z, 0-9, `_` and `.`".to_owned()),
+        ("since=yesterday", format!("`since`: {time}")),
+        ("until=2026-11-22T10:00:00+01:00", format!("`until`: {time}")),
+        ("cursor=hush", "`cursor`: must be the `next_cursor` of the page before".to_owned()),
+        ("limit=0", limit.to_owned()),
+        ("limit=101", limit.to_owned()),
+        ("limit=ten", limit.to_owned()),
+    ];
+    let world = World::start().await;
+    world.tenant("acme").await;
+    for (query, detail) in cases {
+        assert_eq!(
+            world.get(&format!("{EVENTS}?{query}")).await.problem(),
+            (400, detail),
+            "{query}"
+        );
+    }
+}
+
+/// Follows the cursors to the end and returns the pages.
+async fn pages(world: &World, query: &str) -> Vec<Vec<String>> {
+    let mut pages = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let page = world
+            .get(&format!("{EVENTS}?{query}&cursor={cursor}"))
+            .await;
+        assert_eq!(page.status, 200, "{page:?}");
+        pages.push(ids(&page.body));
+        match page.at("/next_cursor") {
+            Value::String(next) => cursor = next,
+            _ => return pages,
+        }
+    }
+}
+
+#[tokio::test]
+async fn pages_join_without_gap_or_repetition() {
+    let world = World::start().await;
+    world.tenant("acme").await;
+    let mut all = Vec::new();
+    for n in 0..13 {
+        let id = format!("evt_{n:02}");
+        world.record("acme", &id, &["shop"]).await;
+        if n % 3 == 0 {
+            world
+                .tried(
+                    delivery_key("acme", &id, "shop", 1),
+                    &[200],
+                    State::Delivered,
+                )
+                .await;
+        }
+        all.insert(0, id);
+        // Several share a time.
+        world.pass(i64::from(n % 2 == 0));
+    }
+    let delivered: Vec<_> = all
+        .iter()
+        .filter(|id| id.ends_with(['0', '3', '6', '9']) || id.ends_with("12"))
+        .cloned()
+        .collect();
+    let delivered: Vec<_> = delivered
+        .into_iter()
+        .filter(|id| !id.ends_with("10"))
+        .collect();
+
+    for limit in [1, 2, 5, 12, 13, 14, 100] {
+        for (query, want) in [("", &all), ("state=delivered&", &delivered)] {
+            let pages = pages(&world, &format!("{query}limit={limit}")).await;
+            let (last, full) = pages.split_last().expect("there is always a page");
+            assert!(
+                full.iter().all(|page| page.len() == limit),
+                "{query}{limit}: {pages:?}"
+            );
+            assert!(last.len() <= limit, "{query}{limit}: {pages:?}");
+            let mut got = pages.concat();
+            let mut want = want.clone();
+            got.sort();
+            want.sort();
+            assert_eq!(got, want, "{query}{limit}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_search_for_a_rare_state_stops_after_500_events_and_can_go_on() {
+    let world = World::start().await;
+    world.tenant("acme").await;
+    world.record("acme", "rare", &["shop"]).await;
+    world
+        .tried(delivery_key("acme", "rare", "shop", 1), &[500], GIVEN_UP)
+        .await;
+    for n in 0..500 {
+        world.pass(1);
+        world.record("acme", &format!("evt_{n}"), &["shop"]).await;
+    }
+    assert_eq!(
+        pages(&world, "state=failed").await,
+        [vec![], vec!["rare".to_owned()]]
+    );
+}
+
+#[tokio::test]
+async fn an_event_is_told_with_everything_that_became_of_it() {
+    let world = World::start().await;
+    world.tenant("acme").await;
+    let chosen = Chosen::Endpoints(vec![endpoint_id("shop"), endpoint_id("till")]);
+    let nobody = Chosen::Nobody(NoReceiver::NoEndpoint);
+    let recipients = Recipients::Chosen(BTreeMap::from([
+        (Role::Merchant, chosen),
+        (Role::Pos, nobody),
+    ]));
+    world.record_for("acme", event("evt_1"), recipients).await;
+    world.pass(1);
+    world
+        .tried(
+            delivery_key("acme", "evt_1", "shop", 1),
+            &[500, 503],
+            GIVEN_UP,
+        )
+        .await;
+    let due = "2026-11-22T09:00:11Z".parse().expect("a time");
+    world
+        .tried(
+            delivery_key("acme", "evt_1", "shop", 2),
+            &[500],
+            State::Retrying { due },
+        )
+        .await;
+
+    let read = world.get("/v1/tenants/acme/events/evt_1").await;
+    let tried = |status: u16| json!({"at": "2026-11-22T09:00:01Z", "took_ms": 0, "status": status});
+    let want = json!({
+        "id": "evt_1",
+        "type": "recovery.payment_failed",
+        "source": "stripe",
+        "resource": "in_1",
+        "occurred_at": "2026-11-22T09:00:00Z",
+        "recorded_at": "2026-11-22T09:00:00Z",
+        "data": {"amount": 2500, "rate": 1.50},
+        "state": "retrying",
+        "conflicts": 0,
+        "recipients": [
+            {"role": "pos", "reason": "no_endpoint"},
+            {"role": "merchant", "endpoints": ["shop", "till"]},
+        ],
+        "deliveries": [
+            {"endpoint": "shop", "round": 1, "state": "given_up", "reason": "retries_exhausted", "tries": [tried(500), tried(503)]},
+            {"endpoint": "shop", "round": 2, "state": "retrying", "next_try_at": "2026-11-22T09:00:11Z", "tries": [tried(500)]},
+            {"endpoint": "till", "round": 1, "state": "queued", "tries": []},
+        ],
+    });
+    assert_eq!((read.status, read.body), (200, want));
+
+    let missing = world.get("/v1/tenants/acme/events/evt_2").await;
+    assert_eq!(
+        missing.problem(),
+        (404, "There is no event `evt_2` here.".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_settled_delivery_is_replayed_in_its_next_round() {
+    let settled = [
+        GIVEN_UP,
+        State::Delivered,
+        State::Expired,
+        State::Superseded,
+        State::Skipped {
+            reason: SkipReason::EndpointDisabled,
+        },
+    ];
+    let world = World::start().await;
+    world.tenant("acme").await;
+    for (n, state) in settled.into_iter().enumerate() {
+        let id = format!("evt_{n}");
+        let event = world.record("acme", &id, &["shop"]).await;
+        world
+            .tried(delivery_key("acme", &id, "shop", 1), &[500], GIVEN_UP)
+            .await;
+        world
+            .tried(delivery_key("acme", &id, "shop", 2), &[500], state)
+            .await;
+        let replayed = world
+            .post(
+                &format!("{EVENTS}/{id}/deliveries/shop/replay"),
+                Value::Null,
+            )
+            .await;
+        assert_eq!(
+            (replayed.status, replayed.body),
+            (202, json!({"endpoint": "shop", "round": 3})),
+            "{state:?}"
+        );
+        let want = Task::Deliver(DeliverTask {
+            tenant: delivery_key("acme", &id, "shop", 3).tenant,
+            event,
+            endpoint: endpoint_id("shop"),
+            round: Round::new(3).expect("a round from 1"),
+            hop: 0,
+            check: true,
+            guard: None,
+        });
+        assert_eq!(
+            world.taken(Queue::Deliver).await,
+            [want.encode().body],
+            "{state:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_settled_or_not_there_is_not_replayed() {
+    let world = World::start().await;
+    world.tenant("acme").await;
+    let due = "2026-11-22T10:00:00Z".parse().expect("a time");
+    for (id, state) in [
+        ("retrying", State::Retrying { due }),
+        ("parked", State::Parked { due }),
+    ] {
+        world.record("acme", id, &["shop"]).await;
+        world
+            .tried(
+                delivery_key("acme", id, "shop", 1),
+                &[200],
+                State::Delivered,
+            )
+            .await;
+        world
+            .tried(delivery_key("acme", id, "shop", 2), &[500], state)
+            .await;
+    }
+    world.record("acme", "queued", &["shop"]).await;
+    for state in ["retrying", "parked", "queued"] {
+        let refused = world
+            .post(
+                &format!("{EVENTS}/{state}/deliveries/shop/replay"),
+                Value::Null,
+            )
+            .await;
+        let detail = format!("The latest round is {state}; it can be replayed once it is over.");
+        assert_eq!(refused.problem(), (409, detail));
+    }
+    let cases = [
+        (
+            "nothing/deliveries/shop",
+            "There is no event `nothing` here.",
+        ),
+        (
+            "queued/deliveries/till",
+            "There is no delivery of the event to endpoint `till` here.",
+        ),
+    ];
+    for (path, detail) in cases {
+        let refused = world
+            .post(&format!("{EVENTS}/{path}/replay"), Value::Null)
+            .await;
+        assert_eq!(refused.problem(), (404, detail.to_owned()), "{path}");
+    }
+    assert!(world.queues.is_empty());
+}

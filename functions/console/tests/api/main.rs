@@ -1,0 +1,16 @@
+//! The operator's API against a table of its own: every route, every refusal by its field, and the wall between
+//! tenants.
+
+mod support;
+
+mod billing_accounts;
+mod document;
+mod endpoints;
+mod events;
+mod intents;
+mod isolation;
+mod keys;
+mod publishers;
+mod quarantine;
+mod refusals;
+mod tenants;

@@ -1,0 +1,94 @@
+//! Tenants: made, replaced, read, listed, removed.
+
+use serde_json::json;
+
+use crate::support::{START, World};
+
+#[tokio::test]
+async fn a_tenant_is_made_once_replaced_after_that_and_keeps_when_it_was_made() {
+    let world = World::start().await;
+    let made = world.put("/v1/tenants/acme", json!({})).await;
+    assert_eq!(
+        (made.status, made.body),
+        (201, json!({"id": "acme", "created_at": START}))
+    );
+
+    world.pass(60);
+    let replaced = world
+        .put("/v1/tenants/acme", json!({"display_name": "Acme Ltd"}))
+        .await;
+    let want = json!({"id": "acme", "display_name": "Acme Ltd", "created_at": START});
+    assert_eq!((replaced.status, &replaced.body), (200, &want));
+    assert_eq!(world.get("/v1/tenants/acme").await.body, want);
+}
+
+#[tokio::test]
+async fn every_tenant_is_listed_by_name() {
+    let world = World::start().await;
+    assert_eq!(
+        world.get("/v1/tenants").await.body,
+        json!({"data": [], "next_cursor": null})
+    );
+    for id in ["zeta", "acme"] {
+        world.tenant(id).await;
+    }
+    let listed = world.get("/v1/tenants").await;
+    assert_eq!(
+        (listed.text("/data/0/id"), listed.text("/data/1/id")),
+        ("acme".into(), "zeta".into())
+    );
+}
+
+#[tokio::test]
+async fn a_removed_tenant_is_gone_with_its_keys_and_all_it_had() {
+    let world = World::start().await;
+    let key = world.tenant("acme").await;
+    let endpoint =
+        json!({"url": "https://shop.example/hook", "role": "merchant", "scheme": "rafiki"});
+    assert_eq!(
+        world
+            .put("/v1/tenants/acme/endpoints/shop", endpoint)
+            .await
+            .status,
+        201
+    );
+
+    assert_eq!(world.delete("/v1/tenants/acme").await.status, 204);
+    let gone = (404, "There is no tenant `acme` here.".to_owned());
+    assert_eq!(world.delete("/v1/tenants/acme").await.problem(), gone);
+    assert_eq!(world.get("/v1/tenants/acme").await.problem(), gone);
+    assert_eq!(
+        world.get("/v1/tenants/acme/endpoints").await.problem(),
+        gone
+    );
+    assert_eq!(
+        world
+            .call(&key, "GET", "/v1/tenants/acme", json!(null))
+            .await
+            .status,
+        401
+    );
+
+    world.tenant("acme").await;
+    let listed = world.get("/v1/tenants/acme/endpoints").await;
+    assert_eq!(
+        listed.body,
+        json!({"data": [], "next_cursor": null}),
+        "a new one begins with nothing"
+    );
+}
+
+#[tokio::test]
+async fn a_display_name_is_something_to_read() {
+    let world = World::start().await;
+    for name in [String::new(), "x".repeat(101), "a\nb".to_owned()] {
+        let refused = world
+            .put("/v1/tenants/acme", json!({"display_name": name}))
+            .await;
+        let rule = "`display_name`: must be 1 to 100 characters, none of them a control character";
+        assert_eq!(refused.problem(), (422, rule.to_owned()), "{name:?}");
+    }
+    let refused = world.put("/v1/tenants/a.b", json!({})).await;
+    let rule = "`tenant`: tenant must be 1 to 64 characters of A-Z, a-z, 0-9, `_` and `-`";
+    assert_eq!(refused.problem(), (400, rule.to_owned()));
+}
