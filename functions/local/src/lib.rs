@@ -1,0 +1,13 @@
+//! The whole of Payrelay in one process on 127.0.0.1, for development and for the tests. Never deployed.
+
+pub mod data;
+pub mod demo;
+pub mod embedded;
+pub mod lambda_event;
+pub mod lines;
+pub mod pump;
+pub mod queues;
+pub mod receiver;
+pub mod requeue;
+pub mod settings;
+pub mod world;

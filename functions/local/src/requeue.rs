@@ -1,0 +1,131 @@
+//! What a kept table shows as unfinished goes back on the queue, which was only in memory.
+//!
+//! Events and tries are in the table, so every delivery that is not settled can be told from it. What was still on its
+//! way to `recover` or `fanout` when the process was killed is not: the table knows nothing of it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::Context;
+use futures::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
+use shared::delivery::{Delivery, State, VISIBILITY_MOST};
+use shared::ids::{EndpointId, EventId, Round, TenantId};
+use shared::queue::task::DeliverTask;
+use shared::queue::{Enqueue, Message, Task};
+use shared::store::dynamo::DynamoStore;
+use shared::store::{Deliveries, EventQuery, Events, Tenants};
+use shared::time::until;
+
+/// So many events are listed in one request.
+const PAGE: usize = 100;
+/// So many events are looked at at once.
+const AT_ONCE: usize = 16;
+
+/// Queues the unfinished deliveries of every tenant. How many there are; `looked_at` counts the events meanwhile.
+///
+/// # Errors
+/// If the table or the queue fails.
+pub async fn run(
+    store: &DynamoStore,
+    queues: &dyn Enqueue,
+    now: Timestamp,
+    looked_at: &AtomicUsize,
+) -> anyhow::Result<usize> {
+    let mut queued = 0;
+    for tenant in store.tenants().await.context("the tenants")? {
+        let mut query = EventQuery {
+            limit: PAGE,
+            ..EventQuery::default()
+        };
+        loop {
+            let page = store
+                .events(&tenant.id, &query)
+                .await
+                .context("the events")?;
+            queued += futures::stream::iter(&page.items)
+                .map(|event| unfinished(store, queues, &tenant.id, &event.id, now))
+                .buffer_unordered(AT_ONCE)
+                .inspect(|_| {
+                    looked_at.fetch_add(1, Ordering::Relaxed);
+                })
+                .try_fold(0, async |sum, queued| Ok(sum + queued))
+                .await?;
+            match page.next {
+                Some(next) => query.cursor = Some(next),
+                None => break,
+            }
+        }
+    }
+    Ok(queued)
+}
+
+async fn unfinished(
+    store: &DynamoStore,
+    queues: &dyn Enqueue,
+    tenant: &TenantId,
+    event: &EventId,
+    now: Timestamp,
+) -> anyhow::Result<usize> {
+    let Some(read) = store.event(tenant, event).await.context("an event")? else {
+        return Ok(0);
+    };
+    let tried = store
+        .deliveries(tenant, event)
+        .await
+        .context("its deliveries")?;
+    let chosen = read.value.recipients.endpoints().cloned();
+    let mut messages = Vec::new();
+    for (endpoint, delivery) in latest(chosen, tried) {
+        let due = match delivery.as_ref().map(|delivery| delivery.state) {
+            // `sweep` finds it in the table when it is due.
+            Some(State::Parked { .. }) => continue,
+            Some(state) if state.settled() => continue,
+            Some(state) => state.due(),
+            None => None,
+        };
+        let task = Task::Deliver(DeliverTask {
+            tenant: tenant.clone(),
+            event: read.value.event.clone(),
+            endpoint,
+            round: delivery
+                .as_ref()
+                .map_or(Round::FIRST, |delivery| delivery.key.round),
+            hop: delivery.as_ref().map_or(0, |delivery| delivery.hop),
+            check: true,
+            guard: delivery.and_then(|delivery| delivery.guard),
+        });
+        let delay = due
+            .map(|due| until(now, due).min(VISIBILITY_MOST))
+            .unwrap_or_default();
+        messages.push(Message {
+            delay,
+            ..task.encode()
+        });
+    }
+    let queued = messages.len();
+    if queued > 0 {
+        queues.send(shared::queue::Queue::Deliver, messages).await?;
+    }
+    Ok(queued)
+}
+
+/// The last round of every endpoint that an event is for; `None` where it was never tried.
+fn latest(
+    chosen: impl Iterator<Item = EndpointId>,
+    tried: Vec<Delivery>,
+) -> BTreeMap<EndpointId, Option<Delivery>> {
+    let mut latest: BTreeMap<_, _> = chosen.map(|endpoint| (endpoint, None)).collect();
+    for delivery in tried {
+        let known = latest
+            .entry(delivery.key.endpoint.clone())
+            .or_insert(None::<Delivery>);
+        if known
+            .as_ref()
+            .is_none_or(|known| known.key.round < delivery.key.round)
+        {
+            *known = Some(delivery);
+        }
+    }
+    latest
+}

@@ -1,0 +1,253 @@
+//! Every handler wired on given parts, in one value: `cargo local` runs it in real time, the tests drive it by hand.
+//!
+//! Nothing here decides anything. The handlers are the deployed ones, lifted to batches by the same code, and the doors
+//! are told apart by their paths as the template does.
+
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::Client;
+use axum::Router;
+use axum::extract::Request;
+use console::handler::Console;
+use deliver::handler::Deliver;
+use fanout::handler::Fanout;
+use ingest::handler::Ingest;
+use jiff::SignedDuration;
+use recover::handler::Recover;
+use shared::delivery::Vetting;
+use shared::entropy::Entropy;
+use shared::problem::chain;
+use shared::queue::{Batch, Enqueue, Handle, Lease, Queue, QueueError, Received};
+use shared::secret::Keyring;
+use shared::store::dynamo::DynamoStore;
+use shared::store::{CachedAccounts, CachedEndpoints};
+use shared::time::Clock;
+use shared::transport::Transport;
+use sweep::handler::{Sweep, Swept, Trouble};
+use tower::{ServiceExt, service_fn};
+use tracing::warn;
+
+use crate::queues::Queues;
+
+/// SQS hands out at most so many messages at once, and the template asks for as many.
+const BATCH: usize = 10;
+
+/// What the handlers stand on.
+pub struct Parts {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
+    /// The way to the table.
+    pub dynamodb: Client,
+    /// The table's name.
+    pub table: String,
+    /// The queues.
+    pub queues: Arc<dyn Queues>,
+    /// Their dead letters.
+    pub dead: Arc<dyn Lease>,
+    /// The way to endpoints.
+    pub transport: Arc<dyn Transport>,
+    /// What seals secrets in the table.
+    pub keyring: Arc<Keyring>,
+    /// Which addresses endpoints may have.
+    pub vetting: Vetting,
+    /// The SHA-256 of the operator's key, in lower-case hex.
+    pub operator_key_hash: String,
+    /// How long what was recorded is kept.
+    pub retention_days: u32,
+}
+
+/// All functions.
+pub struct World {
+    store: Arc<DynamoStore>,
+    queues: Arc<dyn Queues>,
+    api: Router,
+    workers: [Batch; 3],
+    sweep: Sweep,
+}
+
+impl World {
+    /// Wires every handler on `parts`.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let Parts {
+            clock,
+            entropy,
+            queues,
+            ..
+        } = parts;
+        let store = DynamoStore::new(
+            parts.dynamodb,
+            parts.table,
+            parts.keyring,
+            entropy.clone(),
+            SignedDuration::from_hours(24 * i64::from(parts.retention_days)),
+        );
+        // The bill is counted on this very wiring.
+        let store = Arc::new(store.metered(true));
+        let endpoints = Arc::new(CachedEndpoints::new(store.clone(), &clock));
+        let enqueue: Arc<dyn Enqueue> = queues.clone();
+        let lift = |handler: Arc<dyn Handle>| {
+            Batch::new(handler, queues.clone(), store.clone(), clock.clone())
+        };
+        let workers = [
+            lift(Arc::new(Recover {
+                intents: store.clone(),
+                events: store.clone(),
+                queues: enqueue.clone(),
+                clock: clock.clone(),
+            })),
+            lift(Arc::new(Fanout {
+                events: store.clone(),
+                endpoints: endpoints.clone(),
+                queues: enqueue.clone(),
+                clock: clock.clone(),
+            })),
+            lift(Arc::new(Deliver {
+                endpoints,
+                deliveries: store.clone(),
+                intents: store.clone(),
+                transport: parts.transport,
+                clock: clock.clone(),
+                entropy: entropy.clone(),
+            })),
+        ];
+        let sweep = Sweep {
+            deliveries: store.clone(),
+            events: store.clone(),
+            queues: enqueue.clone(),
+            dead: parts.dead,
+            quarantine: store.clone(),
+            clock: clock.clone(),
+        };
+        let ingest = Ingest {
+            accounts: Arc::new(CachedAccounts::new(store.clone(), clock.clone())),
+            queues: enqueue.clone(),
+            clock: clock.clone(),
+        };
+        let console = Console {
+            tenants: store.clone(),
+            keys: store.clone(),
+            credentials: store.clone(),
+            endpoints: store.clone(),
+            accounts: store.clone(),
+            publishers: store.clone(),
+            events: store.clone(),
+            deliveries: store.clone(),
+            intents: store.clone(),
+            quarantine: store.clone(),
+            queues: enqueue,
+            clock,
+            entropy,
+            vetting: parts.vetting,
+            operator_key_hash: parts.operator_key_hash,
+        };
+        let api = doors(
+            ingest::handler::router(ingest),
+            console::handler::router(console),
+        );
+        Self {
+            store,
+            queues,
+            api,
+            workers,
+            sweep,
+        }
+    }
+
+    /// The table, as everybody here sees it.
+    #[must_use]
+    pub fn store(&self) -> &Arc<DynamoStore> {
+        &self.store
+    }
+
+    /// The queues, as everybody here sees them.
+    #[must_use]
+    pub fn queues(&self) -> &dyn Queues {
+        self.queues.as_ref()
+    }
+
+    /// Every door on one port.
+    pub fn api(&self) -> Router {
+        self.api.clone()
+    }
+
+    /// Takes up to ten messages of a queue, waiting up to `wait` for the first.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`].
+    pub async fn receive(
+        &self,
+        queue: Queue,
+        wait: SignedDuration,
+    ) -> Result<Vec<Received>, QueueError> {
+        self.queues.receive(queue, BATCH, wait).await
+    }
+
+    /// Handles a batch as its function does, and lets go of the messages that are done with.
+    pub async fn handle(&self, queue: Queue, messages: Vec<Received>) {
+        let receipts: Vec<_> = messages
+            .iter()
+            .map(|message| (message.id.clone(), message.receipt.clone()))
+            .collect();
+        let Some(worker) = self.workers.iter().find(|worker| worker.queue() == queue) else {
+            return;
+        };
+        let again = worker.run(messages).await;
+        let done: Vec<_> = receipts
+            .into_iter()
+            .filter(|(id, _)| !again.contains(id))
+            .map(|(_, receipt)| receipt)
+            .collect();
+        if !done.is_empty()
+            && let Err(problem) = self.queues.delete(queue, done).await
+        {
+            // They come again, and their work is found done.
+            warn!(
+                queue = queue.as_str(),
+                error = chain(&problem),
+                "could not let go of messages"
+            );
+        }
+    }
+
+    /// One batch of each queue, in the order of the flow, without waiting. How many messages there were.
+    pub async fn step(&self) -> usize {
+        let mut handled = 0;
+        for queue in Queue::ALL {
+            match self.receive(queue, SignedDuration::ZERO).await {
+                Ok(messages) => {
+                    handled += messages.len();
+                    self.handle(queue, messages).await;
+                }
+                Err(problem) => {
+                    warn!(
+                        queue = queue.as_str(),
+                        error = chain(&problem),
+                        "no messages"
+                    );
+                }
+            }
+        }
+        handled
+    }
+
+    /// One run of `sweep`.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    pub async fn sweep(&self) -> Result<Swept, Trouble> {
+        self.sweep.run().await
+    }
+}
+
+/// The doors on one port, told apart by their paths as the template's routes do, so that what a door answers to a wrong
+/// path or method is its own.
+fn doors(ingest: Router, console: Router) -> Router {
+    Router::new().fallback_service(service_fn(move |request: Request| {
+        let webhook = request.uri().path().starts_with("/v2/webhooks/");
+        let door = if webhook { &ingest } else { &console };
+        door.clone().oneshot(request)
+    }))
+}
