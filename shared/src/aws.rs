@@ -141,6 +141,8 @@ fn timeouts() -> TimeoutConfig {
 }
 
 /// One connector, built once: the stock client builds one more for each SDK client and set of timeouts.
+///
+/// It has no timeout for reading: each attempt's own timeout covers that, and a wait for messages may be long.
 #[must_use]
 pub fn http_client() -> SharedHttpClient {
     let roots = tls::TrustStore::empty().with_pem_certificate(AMAZON_ROOTS);
@@ -152,7 +154,6 @@ pub fn http_client() -> SharedHttpClient {
         .connector_settings(
             HttpConnectorSettings::builder()
                 .connect_timeout(CONNECT)
-                .read_timeout(ATTEMPT)
                 .build(),
         )
         .tls_provider(tls::Provider::Rustls(

@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 use crate::meter::Meter;
 
-/// Where the contract tests run, if not on the embedded engine.
+/// Names where the contract tests run, if not on the embedded parts.
 pub const ENDPOINT: &str = "PAYRELAY_CONTRACT_ENDPOINT";
 
 /// How long the tests' stores keep what they record.

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Defer, Enqueue, Lease, MESSAGE_MOST, Message, Queue, QueueError, Receipt, Received};
+use super::{
+    Defer, Enqueue, Lease, MESSAGE_MOST, Message, Queue, QueueError, Receipt, Received, partly,
+};
 use crate::time::{Clock, later};
 
 /// SQS: so many messages of a queue may be in flight.
@@ -294,17 +296,6 @@ impl MemoryQueues {
     }
 }
 
-fn partly(sent: usize, done: usize) -> Result<(), QueueError> {
-    if done == sent {
-        Ok(())
-    } else {
-        Err(QueueError::Partly {
-            sent,
-            refused: sent - done,
-        })
-    }
-}
-
 #[async_trait]
 impl Enqueue for MemoryQueues {
     async fn send(&self, queue: Queue, messages: Vec<Message>) -> Result<(), QueueError> {
@@ -361,6 +352,6 @@ impl Defer for MemoryQueues {
                 state.put_back(key, stored);
             })
         });
-        partly(leases.len(), deferred.count())
+        partly(leases.len(), leases.len() - deferred.count())
     }
 }

@@ -1,7 +1,7 @@
 //! The port to the queues: sending ([`Enqueue`]), receiving ([`Lease`]) and putting off ([`Defer`]).
 //!
 //! A queue is named for its reader. What travels on it is a [`task::Task`]. There are two adapters: SQS and an
-//! in-process queue on an injected clock; `contract.rs` holds them together.
+//! in-process queue on an injected clock; `tests/contract` holds them together.
 
 pub mod batch;
 pub mod memory;
@@ -102,6 +102,15 @@ pub enum QueueError {
         /// Its size in bytes.
         size: usize,
     },
+}
+
+/// What it means that of so many messages so many were refused.
+fn partly(sent: usize, refused: usize) -> Result<(), QueueError> {
+    if refused == 0 {
+        Ok(())
+    } else {
+        Err(QueueError::Partly { sent, refused })
+    }
 }
 
 /// Sends messages.

@@ -1,1 +1,394 @@
-//! The queues in SQS.
+//! The queues in SQS, and the event that Lambda makes of their messages.
+//!
+//! A request that takes several messages can succeed for some and fail for others with status 200, so every entry's
+//! result is looked at. SQS counts in whole seconds: a wait is rounded up, so that nothing comes before its time.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::Config;
+use aws_sdk_sqs::config::timeout::TimeoutConfig;
+use aws_sdk_sqs::error::BuildError;
+use aws_sdk_sqs::types::{
+    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
+    MessageSystemAttributeName, SendMessageBatchRequestEntry,
+};
+use futures::{StreamExt, TryStreamExt, stream};
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    Defer, Enqueue, Lease, MESSAGE_MOST, Message, Queue, QueueError, Receipt, Received, partly,
+};
+
+/// A request has at most so many entries.
+const ENTRIES_MOST: usize = 10;
+/// So many requests are made at the same time, where no order is to be kept.
+const AT_ONCE: usize = 8;
+/// The longest delay, in seconds.
+const DELAY_MOST: i32 = 900;
+/// The longest visibility timeout, in seconds.
+const HIDDEN_MOST: i32 = 43_200;
+/// The longest wait for a first message, in seconds.
+const WAIT_MOST: i32 = 20;
+/// How much longer than its wait a request for messages may take.
+const WAIT_SPARE: Duration = Duration::from_secs(3);
+
+/// Queues in SQS, by their URLs.
+#[derive(Debug, Clone)]
+pub struct SqsQueues {
+    client: Client,
+    urls: BTreeMap<Queue, String>,
+}
+
+impl SqsQueues {
+    /// The queues at `urls`; the others are not there.
+    #[must_use]
+    pub fn new(client: Client, urls: impl IntoIterator<Item = (Queue, String)>) -> Self {
+        Self {
+            client,
+            urls: urls.into_iter().collect(),
+        }
+    }
+
+    fn url(&self, queue: Queue) -> Result<&str, QueueError> {
+        let missing = || format!("the URL of the queue `{}` is not known", queue.as_str());
+        self.urls
+            .get(&queue)
+            .map(String::as_str)
+            .ok_or_else(|| QueueError::Unavailable(missing().into()))
+    }
+
+    async fn send_one(&self, url: &str, message: Message) -> Result<(), QueueError> {
+        self.client
+            .send_message()
+            .queue_url(url)
+            .set_delay_seconds(delay(&message))
+            .message_body(message.body)
+            .set_message_group_id(message.group)
+            .set_message_deduplication_id(message.deduplication)
+            .send()
+            .await
+            .map_err(unavailable)?;
+        Ok(())
+    }
+
+    /// Sends the messages of one request; answers how many were refused.
+    async fn send_some(&self, url: &str, messages: Vec<Message>) -> Result<usize, QueueError> {
+        let entry = |(index, message): (usize, Message)| {
+            SendMessageBatchRequestEntry::builder()
+                .id(index.to_string())
+                .set_delay_seconds(delay(&message))
+                .message_body(message.body)
+                .set_message_group_id(message.group)
+                .set_message_deduplication_id(message.deduplication)
+                .build()
+        };
+        let entries = built(messages.into_iter().enumerate().map(entry))?;
+        let request = self.client.send_message_batch().queue_url(url);
+        let answer = request.set_entries(Some(entries)).send().await;
+        Ok(answer.map_err(unavailable)?.failed.len())
+    }
+}
+
+#[async_trait]
+impl Enqueue for SqsQueues {
+    async fn send(&self, queue: Queue, mut messages: Vec<Message>) -> Result<(), QueueError> {
+        let url = self.url(queue)?;
+        let mut sizes = messages.iter().map(Message::size);
+        if let Some(size) = sizes.find(|size| *size > MESSAGE_MOST) {
+            return Err(QueueError::TooLarge { size });
+        }
+        if messages.len() < 2 {
+            return match messages.pop() {
+                Some(message) => self.send_one(url, message).await,
+                None => Ok(()),
+            };
+        }
+        let sent = messages.len();
+        // Only a FIFO queue deduplicates, and there the order of sending counts.
+        let ordered = messages
+            .iter()
+            .any(|message| message.deduplication.is_some());
+        let at_once = if ordered { 1 } else { AT_ONCE };
+        let refused: Vec<usize> = stream::iter(batches(messages))
+            .map(|batch| self.send_some(url, batch))
+            .buffered(at_once)
+            .try_collect()
+            .await?;
+        partly(sent, refused.into_iter().sum())
+    }
+}
+
+#[async_trait]
+impl Lease for SqsQueues {
+    async fn receive(
+        &self,
+        queue: Queue,
+        most: usize,
+        wait: SignedDuration,
+    ) -> Result<Vec<Received>, QueueError> {
+        let wait = seconds(wait, WAIT_MOST);
+        // The client's own timeouts are for requests that are answered at once.
+        let longest = Duration::from_secs(u64::try_from(wait).unwrap_or_default()) + WAIT_SPARE;
+        let timeouts = TimeoutConfig::builder()
+            .operation_attempt_timeout(longest)
+            .operation_timeout(longest)
+            .build();
+        let answer = self
+            .client
+            .receive_message()
+            .queue_url(self.url(queue)?)
+            .max_number_of_messages(i32::try_from(most.clamp(1, ENTRIES_MOST)).unwrap_or(1))
+            .wait_time_seconds(wait)
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
+            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
+            .customize()
+            .config_override(Config::builder().timeout_config(timeouts))
+            .send()
+            .await
+            .map_err(unavailable)?;
+        let received = answer
+            .messages
+            .unwrap_or_default()
+            .into_iter()
+            .map(|message| {
+                let attributes = message.attributes.unwrap_or_default();
+                let attribute = |name| attributes.get(&name).map(String::as_str);
+                leased(
+                    message.message_id,
+                    message.receipt_handle,
+                    message.body,
+                    attribute(MessageSystemAttributeName::ApproximateReceiveCount),
+                    attribute(MessageSystemAttributeName::SentTimestamp),
+                )
+            });
+        received
+            .collect::<Result<_, _>>()
+            .map_err(|error| QueueError::Unavailable(error.into()))
+    }
+
+    async fn delete(&self, queue: Queue, receipts: Vec<Receipt>) -> Result<(), QueueError> {
+        let url = self.url(queue)?;
+        let mut refused = 0;
+        for some in receipts.chunks(ENTRIES_MOST) {
+            let entry = |(index, receipt): (usize, &Receipt)| {
+                DeleteMessageBatchRequestEntry::builder()
+                    .id(index.to_string())
+                    .receipt_handle(&receipt.0)
+                    .build()
+            };
+            let entries = built(some.iter().enumerate().map(entry))?;
+            let request = self.client.delete_message_batch().queue_url(url);
+            let answer = request.set_entries(Some(entries)).send().await;
+            refused += answer.map_err(unavailable)?.failed.len();
+        }
+        partly(receipts.len(), refused)
+    }
+}
+
+#[async_trait]
+impl Defer for SqsQueues {
+    async fn defer(
+        &self,
+        queue: Queue,
+        leases: Vec<(Receipt, SignedDuration)>,
+    ) -> Result<(), QueueError> {
+        let url = self.url(queue)?;
+        let mut refused = 0;
+        for some in leases.chunks(ENTRIES_MOST) {
+            let entry = |(index, (receipt, wait)): (usize, &(Receipt, SignedDuration))| {
+                ChangeMessageVisibilityBatchRequestEntry::builder()
+                    .id(index.to_string())
+                    .receipt_handle(&receipt.0)
+                    .visibility_timeout(seconds(*wait, HIDDEN_MOST))
+                    .build()
+            };
+            let entries = built(some.iter().enumerate().map(entry))?;
+            let request = self.client.change_message_visibility_batch().queue_url(url);
+            let answer = request.set_entries(Some(entries)).send().await;
+            refused += answer.map_err(unavailable)?.failed.len();
+        }
+        partly(leases.len(), refused)
+    }
+}
+
+/// Whole seconds, rounded up.
+fn seconds(wait: SignedDuration, most: i32) -> i32 {
+    let up = wait
+        .as_secs()
+        .saturating_add(i64::from(wait.subsec_nanos() > 0));
+    i32::try_from(up.clamp(0, i64::from(most))).unwrap_or(most)
+}
+
+/// A queue's own delay holds for a message that names none.
+fn delay(message: &Message) -> Option<i32> {
+    (message.delay > SignedDuration::ZERO).then(|| seconds(message.delay, DELAY_MOST))
+}
+
+/// The messages in as few requests as the limits on number and size allow, in their order.
+fn batches(messages: Vec<Message>) -> Vec<Vec<Message>> {
+    let mut batches: Vec<Vec<Message>> = Vec::new();
+    let mut room = 0;
+    for message in messages {
+        let size = message.size();
+        match batches.last_mut() {
+            Some(batch) if batch.len() < ENTRIES_MOST && size <= room => {
+                room -= size;
+                batch.push(message);
+            }
+            Some(_) | None => {
+                room = MESSAGE_MOST.saturating_sub(size);
+                batches.push(vec![message]);
+            }
+        }
+    }
+    batches
+}
+
+fn built<T>(entries: impl Iterator<Item = Result<T, BuildError>>) -> Result<Vec<T>, QueueError> {
+    entries.collect::<Result<_, _>>().map_err(unavailable)
+}
+
+fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> QueueError {
+    QueueError::Unavailable(Box::new(error))
+}
+
+/// A message of an event or an answer lacks what SQS always gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a message has no {0}, so this is nothing that SQS sends")]
+pub struct Incomplete(&'static str);
+
+fn leased(
+    id: Option<String>,
+    receipt: Option<String>,
+    body: Option<String>,
+    count: Option<&str>,
+    sent: Option<&str>,
+) -> Result<Received, Incomplete> {
+    let sent = sent.and_then(|sent| sent.parse().ok());
+    Ok(Received {
+        id: id.filter(|id| !id.is_empty()).ok_or(Incomplete("id"))?,
+        receipt: Receipt(receipt.ok_or(Incomplete("receipt"))?),
+        body: body.ok_or(Incomplete("body"))?,
+        count: count.and_then(|count| count.parse().ok()).unwrap_or(1),
+        sent: sent
+            .and_then(|sent| Timestamp::from_millisecond(sent).ok())
+            .unwrap_or(Timestamp::UNIX_EPOCH),
+    })
+}
+
+/// The messages of an event that Lambda made of a queue's messages.
+///
+/// # Errors
+/// [`Incomplete`]. The invocation should fail with it: an answer could not name the message that failed.
+pub fn received(event: SqsEvent) -> Result<Vec<Received>, Incomplete> {
+    let one = |message: aws_lambda_events::sqs::SqsMessage| {
+        let attribute = |name| message.attributes.get(name).map(String::as_str);
+        let count = attribute("ApproximateReceiveCount");
+        let sent = attribute("SentTimestamp");
+        leased(
+            message.message_id,
+            message.receipt_handle,
+            message.body,
+            count,
+            sent,
+        )
+    };
+    event.records.into_iter().map(one).collect()
+}
+
+/// The answer that lets go of all messages of an event but those with the ids in `failures`.
+#[must_use]
+pub fn response(failures: Vec<String>) -> SqsBatchResponse {
+    let mut response = SqsBatchResponse::default();
+    response.batch_item_failures = failures
+        .into_iter()
+        .map(|id| {
+            let mut failure = BatchItemFailure::default();
+            failure.item_identifier = id;
+            failure
+        })
+        .collect();
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_keep_the_order_and_both_limits() {
+        let message = |size: usize| Message::new("x".repeat(size));
+        let half = MESSAGE_MOST / 2;
+        let cases = [
+            (vec![], vec![]),
+            (vec![1; 10], vec![10]),
+            (vec![1; 25], vec![10, 10, 5]),
+            (vec![half, half], vec![2]),
+            (vec![half, half + 1], vec![1, 1]),
+            (vec![half, half, 0, 1], vec![3, 1]),
+            (vec![MESSAGE_MOST, MESSAGE_MOST], vec![1, 1]),
+        ];
+        for (sizes, want) in cases {
+            let batches = batches(sizes.iter().copied().map(message).collect());
+            let got: Vec<usize> = batches.iter().map(Vec::len).collect();
+            assert_eq!(got, want, "{sizes:?}");
+            let order: Vec<usize> = batches.concat().iter().map(Message::size).collect();
+            assert_eq!(order, sizes);
+        }
+    }
+
+    #[test]
+    fn waits_are_whole_seconds_and_never_shorter_than_asked() {
+        let cases = [
+            (-5_000, 0),
+            (0, 0),
+            (1, 1),
+            (1_000, 1),
+            (1_001, 2),
+            (i64::MAX / 2_000_000, 43_200),
+        ];
+        for (milliseconds, want) in cases {
+            let wait = SignedDuration::from_millis(milliseconds);
+            assert_eq!(seconds(wait, HIDDEN_MOST), want, "{milliseconds} ms");
+        }
+    }
+
+    #[test]
+    fn an_event_becomes_messages_and_the_answer_names_those_that_failed() {
+        let event = |record: &str| {
+            serde_json::from_str::<SqsEvent>(&format!(r#"{{"Records":[{record}]}}"#))
+                .expect("an event of this form")
+        };
+        let whole = r#"{"messageId":"m1","receiptHandle":"r1","body":"{}","attributes":
+            {"ApproximateReceiveCount":"3","SentTimestamp":"1767225600123"},"eventSource":"aws:sqs"}"#;
+        let want = Received {
+            id: "m1".into(),
+            receipt: Receipt("r1".into()),
+            body: "{}".into(),
+            count: 3,
+            sent: Timestamp::from_millisecond(1_767_225_600_123).expect("a time in range"),
+        };
+        assert_eq!(received(event(whole)), Ok(vec![want]));
+        for (name, missing) in [
+            ("id", r#"{"receiptHandle":"r1","body":"{}"}"#),
+            ("id", r#"{"messageId":"","receiptHandle":"r1","body":"{}"}"#),
+            ("receipt", r#"{"messageId":"m1","body":"{}"}"#),
+            ("body", r#"{"messageId":"m1","receiptHandle":"r1"}"#),
+        ] {
+            assert_eq!(received(event(missing)), Err(Incomplete(name)), "{missing}");
+        }
+        let answer = |ids: &[&str]| {
+            let ids = ids.iter().map(|id| (*id).to_owned()).collect();
+            serde_json::to_string(&response(ids)).expect("it has a JSON form")
+        };
+        assert_eq!(answer(&[]), r#"{"batchItemFailures":[]}"#);
+        assert_eq!(
+            answer(&["m1"]),
+            r#"{"batchItemFailures":[{"itemIdentifier":"m1"}]}"#
+        );
+    }
+}
