@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
 use ipnet::IpNet;
+use jiff::SignedDuration;
 
 use crate::queue::Queue;
 use crate::secret::Keyring;
@@ -116,16 +117,19 @@ impl<'a> Settings<'a> {
         nets
     }
 
-    /// `AWS_LAMBDA_RUNTIME_API`: the address that must never be a target; not set outside of Lambda.
+    /// `AWS_LAMBDA_RUNTIME_API`: the address that must never be a target; not set outside of Lambda. Lambda sets a host
+    /// and a port, emulators a URL with a path.
     pub fn runtime_api(&mut self) -> Option<SocketAddr> {
-        (self.lookup)("AWS_LAMBDA_RUNTIME_API").and_then(|value| value.parse().ok())
+        let value = (self.lookup)("AWS_LAMBDA_RUNTIME_API")?;
+        let host = value.strip_prefix("http://").unwrap_or(&value).split('/').next()?;
+        host.parse().ok()
     }
 
     /// `PAYRELAY_RETENTION_DAYS`: how long what was recorded is kept, 1 to 3650 days.
-    pub fn retention_days(&mut self) -> Option<u32> {
+    pub fn retention(&mut self) -> Option<SignedDuration> {
         let name = "PAYRELAY_RETENTION_DAYS";
         match self.required(name)?.parse() {
-            Ok(days @ 1..=3650) => Some(days),
+            Ok(days @ 1..=3650) => Some(SignedDuration::from_hours(24 * days)),
             Ok(_) | Err(_) => self.problem(name, "must be a number of days from 1 to 3650"),
         }
     }
@@ -147,6 +151,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_runtime_api_is_read_from_an_address_or_a_url() {
+        let address = |value: &str| Settings::new(&|_| Some(value.to_owned())).runtime_api();
+        let want = "127.0.0.1:9001".parse().ok();
+        assert_eq!(address("127.0.0.1:9001"), want);
+        assert_eq!(address("http://127.0.0.1:9001/console"), want);
+    }
+
+    #[test]
     fn every_problem_is_reported_at_once_and_no_value_is_quoted_but_networks() {
         let lookup = |name: &str| match name {
             "PAYRELAY_SEAL_KEYS" => Some("k1:c2hvcnQ=".to_owned()),
@@ -159,7 +171,7 @@ mod tests {
         let queue = settings.queue(Queue::Fanout);
         let keys = settings.seal_keys();
         let nets = settings.allow_targets();
-        let days = settings.retention_days();
+        let days = settings.retention();
         assert_eq!(nets.len(), 1);
         let got = settings
             .finish(table.zip(queue).zip(keys).zip(days))

@@ -72,11 +72,12 @@ impl Handle for Deliver {
                     error = chain(&trouble),
                     "delivery put off"
                 );
-                // Store trouble says nothing of the tries made, so only the receipts count.
-                Disposition::Retry {
-                    after: rest(received.count),
-                    tries: 0,
-                }
+                // An outage explains its receipts, however many tries there were before; a broken item does not.
+                let tries = match trouble {
+                    StoreError::Unavailable(_) => received.count,
+                    StoreError::Corrupt { .. } | StoreError::TooLarge { .. } => 0,
+                };
+                Disposition::Retry { after: rest(received.count), tries }
             }
         }
     }

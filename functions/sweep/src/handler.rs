@@ -32,7 +32,7 @@ pub struct Sweep {
 }
 
 /// What a run did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Swept {
     /// Deliveries put back on their queue.
     pub unparked: usize,

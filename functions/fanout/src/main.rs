@@ -1,0 +1,44 @@
+//! Wires the worker to AWS.
+
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use aws_lambda_events::sqs::SqsEvent;
+use fanout::handler::Fanout;
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use shared::aws::{Account, Clients};
+use shared::config::{Settings, environment};
+use shared::entropy::SystemEntropy;
+use shared::queue::sqs::{SqsQueues, received, response};
+use shared::queue::{Batch, Queue};
+use shared::store::CachedEndpoints;
+use shared::store::dynamo::DynamoStore;
+use shared::telemetry::{Style, init};
+use shared::time::{Clock, SystemClock};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    init(Style::Json);
+    let mut settings = Settings::new(&environment);
+    let (table, keyring) = (settings.table(), settings.seal_keys());
+    let queues = settings.queue(Queue::Fanout).zip(settings.queue(Queue::Deliver));
+    let found = table.zip(keyring).zip(queues).zip(settings.retention());
+    let (((table, keyring), (fanout, deliver)), retention) = settings.finish(found)?;
+    let account = Account::from_lookup(&environment).map_err(|problem| anyhow!(problem)).context("AWS")?;
+    let clients = Clients::new(account);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let entropy = Arc::new(SystemEntropy);
+    let store = Arc::new(DynamoStore::new(clients.dynamodb(), table, keyring, entropy, retention));
+    let queues = Arc::new(SqsQueues::new(clients.sqs(), [fanout, deliver]));
+    let worker = Fanout {
+        events: store.clone(),
+        endpoints: Arc::new(CachedEndpoints::new(store.clone(), &clock)),
+        queues: queues.clone(),
+        clock: clock.clone(),
+    };
+    let batch = Batch::new(Arc::new(worker), queues, store, clock);
+    let handle = async |event: LambdaEvent<SqsEvent>| {
+        Ok::<_, Error>(response(batch.run(received(event.payload)?).await))
+    };
+    lambda_runtime::run(service_fn(handle)).await.map_err(|error| anyhow!(error))
+}

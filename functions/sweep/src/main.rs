@@ -1,0 +1,41 @@
+//! Wires the sweep to AWS.
+
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde_json::Value;
+use shared::aws::{Account, Clients};
+use shared::config::{Settings, environment};
+use shared::entropy::SystemEntropy;
+use shared::queue::Queue;
+use shared::queue::sqs::SqsQueues;
+use shared::store::dynamo::DynamoStore;
+use shared::telemetry::{Style, init};
+use shared::time::SystemClock;
+use sweep::handler::Sweep;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    init(Style::Json);
+    let mut settings = Settings::new(&environment);
+    let (table, keyring, deliver) = (settings.table(), settings.seal_keys(), settings.queue(Queue::Deliver));
+    let [recover, fanout, dead] = Queue::ALL.map(|queue| settings.dead_letters(queue));
+    let dead = recover.zip(fanout).zip(dead).map(|((recover, fanout), deliver)| [recover, fanout, deliver]);
+    let found = table.zip(keyring).zip(deliver).zip(dead).zip(settings.retention());
+    let ((((table, keyring), deliver), dead), retention) = settings.finish(found)?;
+    let account = Account::from_lookup(&environment).map_err(|problem| anyhow!(problem)).context("AWS")?;
+    let clients = Clients::new(account);
+    let store = Arc::new(DynamoStore::new(clients.dynamodb(), table, keyring, Arc::new(SystemEntropy), retention));
+    let sweep = Sweep {
+        deliveries: store.clone(),
+        events: store.clone(),
+        queues: Arc::new(SqsQueues::new(clients.sqs(), [deliver])),
+        dead: Arc::new(SqsQueues::new(clients.sqs(), dead)),
+        quarantine: store,
+        clock: Arc::new(SystemClock),
+    };
+    // What the schedule sends does not matter: a run does all that is to be done.
+    let run = async |_: LambdaEvent<Value>| Ok::<_, Error>(sweep.run().await?);
+    lambda_runtime::run(service_fn(run)).await.map_err(|error| anyhow!(error))
+}
