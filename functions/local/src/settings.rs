@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use data_encoding::HEXLOWER;
+use jiff::SignedDuration;
 use shared::aws::Account;
 use shared::config::{Lookup, Settings};
 use shared::delivery::Vetting;
@@ -17,7 +18,7 @@ pub struct Common {
     /// Which addresses endpoints may have.
     pub vetting: Vetting,
     /// How long what was recorded is kept.
-    pub retention_days: u32,
+    pub retention: SignedDuration,
 }
 
 impl Common {
@@ -35,10 +36,10 @@ impl Common {
         };
         let mut settings = Settings::new(&lookup);
         let vetting = Vetting::new(settings.allow_targets(), settings.runtime_api());
-        let retention_days = settings.retention_days();
-        let common = retention_days.map(|retention_days| Self {
+        let retention = settings.retention();
+        let common = retention.map(|retention| Self {
             vetting,
-            retention_days,
+            retention,
         });
         Ok(settings.finish(common)?)
     }
@@ -159,7 +160,7 @@ mod tests {
     #[test]
     fn a_laptop_needs_no_settings() {
         let common = Common::read(&nothing).expect("defaults");
-        assert_eq!(common.retention_days, 30);
+        assert_eq!(common.retention, SignedDuration::from_hours(30 * 24));
         assert!(common.vetting.url("http://127.0.0.1:3001/").is_ok());
         assert!(common.vetting.url("http://10.0.0.1/").is_err());
     }

@@ -55,7 +55,7 @@ pub struct Parts {
     /// The SHA-256 of the operator's key, in lower-case hex.
     pub operator_key_hash: String,
     /// How long what was recorded is kept.
-    pub retention_days: u32,
+    pub retention: SignedDuration,
 }
 
 /// All functions.
@@ -82,7 +82,7 @@ impl World {
             parts.table,
             parts.keyring,
             entropy.clone(),
-            SignedDuration::from_hours(24 * i64::from(parts.retention_days)),
+            parts.retention,
         );
         // The bill is counted on this very wiring.
         let store = Arc::new(store.metered(true));

@@ -170,7 +170,7 @@ enum Refused {
 /// The class of an error, from the innermost cause that has one.
 fn failure(error: &reqwest::Error) -> Failure {
     let outermost: &(dyn Error + 'static) = error;
-    let causes = std::iter::successors(Some(outermost), |error| error.source());
+    let causes = std::iter::successors(Some(outermost), |&error| error.source());
     let class = causes.filter_map(class).last();
     class.unwrap_or(if error.is_connect() { Failure::Refused } else { Failure::Protocol })
 }
