@@ -405,6 +405,25 @@ async fn rotation_puts_the_new_secret_first_and_ends_the_old_one_with_the_overla
 }
 
 #[tokio::test]
+async fn a_secret_that_has_ended_may_come_back() {
+    let world = World::start().await;
+    world.tenant("acme").await;
+    world.put(SHOP, shop(json!({"secrets": [SECRET]}))).await;
+    world
+        .post(ROTATE, json!({"secret": OTHER, "overlap_s": 60}))
+        .await;
+    world.pass(59);
+    let refused = world.post(ROTATE, json!({"secret": SECRET})).await;
+    assert_eq!(refused.status, 422, "it still signs");
+    world.pass(1);
+    let rotated = world
+        .post(ROTATE, json!({"secret": SECRET, "overlap_s": 0}))
+        .await;
+    assert_eq!(rotated.status, 200);
+    assert_eq!(kept(&world).await, [live(SECRET, None)]);
+}
+
+#[tokio::test]
 async fn rotation_is_refused_by_its_field() {
     let cases = [
         (

@@ -312,6 +312,12 @@ async fn an_event_is_told_with_everything_that_became_of_it() {
         ],
     });
     assert_eq!((read.status, read.body), (200, want));
+    let payload = r#""data":{ "amount": 2500, "rate": 1.50 },"#;
+    assert!(
+        read.raw.contains(payload),
+        "the payload keeps its text: {}",
+        read.raw
+    );
 
     let missing = world.get("/v1/tenants/acme/events/evt_2").await;
     assert_eq!(

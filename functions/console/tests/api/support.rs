@@ -46,6 +46,7 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Value,
+    pub(crate) raw: String,
 }
 
 impl Answer {
@@ -152,6 +153,7 @@ impl World {
             status: parts.status.as_u16(),
             headers: parts.headers,
             body: serde_json::from_slice(&body).unwrap_or_default(),
+            raw: String::from_utf8_lossy(&body).into_owned(),
         }
     }
 
