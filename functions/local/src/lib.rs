@@ -1,5 +1,6 @@
 //! The whole of Payrelay in one process on 127.0.0.1, for development and for the tests. Never deployed.
 
+pub mod cli;
 pub mod data;
 pub mod demo;
 pub mod embedded;
@@ -9,5 +10,7 @@ pub mod pump;
 pub mod queues;
 pub mod receiver;
 pub mod requeue;
+pub mod run;
+pub mod send;
 pub mod settings;
 pub mod world;

@@ -39,10 +39,14 @@ impl Audience {
     }
 }
 
+/// What is shown unless `RUST_LOG` says otherwise. The embedded database warns of every condition that does not hold,
+/// which is how the store finds out what it wants to know.
+const SHOWN: &str = "info,dynoxide=error";
+
 /// Starts logging to standard output.
 pub fn init(audience: Audience) {
-    let level = environment("RUST_LOG").unwrap_or_else(|| "info".to_owned());
-    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let shown = environment("RUST_LOG").unwrap_or_else(|| SHOWN.to_owned());
+    let filter = EnvFilter::try_new(shown).unwrap_or_else(|_| EnvFilter::new(SHOWN));
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
     match audience {
         Audience::People => builder.event_format(Lines).init(),
@@ -96,11 +100,11 @@ where
     }
 }
 
-/// The function, or the part of `shared` or of this one, that speaks.
+/// The function, or the part of `shared`, that speaks; the receiver is nobody's part.
 fn who(target: &str) -> &str {
     let mut parts = target.split("::");
     match (parts.next(), parts.next()) {
-        (Some("shared" | "local"), Some(part)) => part,
+        (Some("shared"), Some(part)) | (Some("local"), Some(part @ "receiver")) => part,
         (Some(function), _) => function,
         (None, _) => target,
     }
@@ -237,6 +241,7 @@ mod tests {
             ("ingest::handler", "ingest"),
             ("shared::queue::batch", "queue"),
             ("local::receiver", "receiver"),
+            ("local::pump", "local"),
             ("hyper", "hyper"),
         ];
         for (target, want) in cases {

@@ -132,9 +132,9 @@ async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> Sta
     info!(
         event.type = delivery.event_type,
         event.id = delivery.id,
-        scheme = delivery.scheme,
         came,
         answer = answer.as_u16(),
+        scheme = delivery.scheme,
         "{message}"
     );
     answer

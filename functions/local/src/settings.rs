@@ -37,10 +37,7 @@ impl Common {
         let mut settings = Settings::new(&lookup);
         let vetting = Vetting::new(settings.allow_targets(), settings.runtime_api());
         let retention = settings.retention();
-        let common = retention.map(|retention| Self {
-            vetting,
-            retention,
-        });
+        let common = retention.map(|retention| Self { vetting, retention });
         Ok(settings.finish(common)?)
     }
 }

@@ -1,0 +1,26 @@
+//! `cargo local`: runs the whole of Payrelay on 127.0.0.1.
+
+use std::process::ExitCode;
+
+use local::cli::{Cli, Command};
+use local::lines::{self, Audience};
+use local::{run, send};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::from_process();
+    let audience = Audience::of_stdout();
+    lines::init(audience);
+    let done = match &cli.command {
+        None => run::run(&cli.run, audience).await,
+        Some(Command::Receiver(args)) => run::receiver(args, audience).await,
+        Some(Command::Send(args)) => send::run(args, audience).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("error: {problem:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

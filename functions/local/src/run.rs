@@ -1,0 +1,454 @@
+//! Everything together: ports, table, demo, API, receiver and pump, from the start to a clean end.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use axum::Router;
+use http::StatusCode;
+use jiff::SignedDuration;
+use serde::Serialize;
+use shared::aws::Clients;
+use shared::config::environment;
+use shared::entropy::{Entropy, SystemEntropy};
+use shared::queue::Queue;
+use shared::queue::memory::MemoryQueues;
+use shared::queue::sqs::SqsQueues;
+use shared::secret::{Keyring, Secret};
+use shared::store::dynamo::create_table;
+use shared::time::{Clock, SystemClock};
+use shared::transport::https::Https;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::{error, info, warn};
+
+use crate::cli::{ReceiverArgs, RunArgs};
+use crate::data::{self, Data};
+use crate::embedded::{Embedded, TABLE};
+use crate::lines::{Audience, say};
+use crate::pump::{self, Stop};
+use crate::queues::LongPoll;
+use crate::receiver::Receiver;
+use crate::settings::{Aws, Common, OperatorKey};
+use crate::world::{Parts, World};
+use crate::{demo, requeue};
+
+/// How long a request for messages waits for the first one: as long as SQS lets it.
+const POLL: SignedDuration = SignedDuration::from_secs(20);
+/// Progress is shown after so long, and as often.
+const PROGRESS: SignedDuration = SignedDuration::from_secs(2);
+/// How long requests in hand may still take when all is to end.
+const CLOSING_MOST: Duration = Duration::from_secs(5);
+
+/// What the functions stand on, and what of it is ours to end.
+struct Ground {
+    world: Arc<World>,
+    operator_key: OperatorKey,
+    table: String,
+    /// What is in this process; nothing with `--aws`.
+    own: Option<Own>,
+}
+
+struct Own {
+    embedded: Arc<Embedded>,
+    queues: MemoryQueues,
+    data: Option<Data>,
+}
+
+/// Runs everything until Ctrl-C.
+///
+/// # Errors
+/// If it can't start: a port is taken, a setting is wrong, the table can't be opened.
+pub async fn run(args: &RunArgs, audience: Audience) -> anyhow::Result<()> {
+    let common = Common::read(&environment)?;
+    let api = bind(args.port, "--port").await?;
+    let receiver = match args.no_receiver {
+        true => None,
+        false => Some(bind(args.receiver_port, "--receiver-port").await?),
+    };
+    let ground = if args.aws {
+        on_aws(common)?
+    } else {
+        on_own(args, common).await?
+    };
+    let world = &ground.world;
+    let api_port = api.local_addr()?.port();
+    let receiver_port = receiver
+        .as_ref()
+        .map(TcpListener::local_addr)
+        .transpose()?
+        .map(|at| at.port());
+    if let Some(own) = &ground.own {
+        let demo = (!args.no_demo).then_some(receiver_port.unwrap_or(args.receiver_port));
+        prepare(own, world, demo).await?;
+    }
+
+    let (stop_all, stop) = watch::channel(false);
+    let (stop_receiver, receiver_stop) = watch::channel(false);
+    let mut servers = vec![serve(api, world.api(), stop.clone())];
+    if let Some(listener) = receiver {
+        servers.push(serve(
+            listener,
+            demo_receiver(vec![], StatusCode::OK).router(),
+            receiver_stop,
+        ));
+    }
+    let expiry = ground.own.as_ref().map(|own| {
+        let embedded = own.embedded.clone();
+        tokio::spawn(expire(embedded, stop.clone()))
+    });
+    say(&Ready::of(args, &ground, api_port, receiver_port), audience)?;
+
+    let pumping = tokio::spawn({
+        let (world, stop) = (world.clone(), stop.clone());
+        async move { pump::run(&world, POLL, &stop).await }
+    });
+    pump::interrupted().await?;
+    info!("ending; once more to end at once");
+    stop_all.send_replace(true);
+    let ending = async {
+        pumping.await?;
+        // Last, because deliveries in hand are for it.
+        stop_receiver.send_replace(true);
+        for server in servers {
+            close(server).await?;
+        }
+        if let Some(expiry) = expiry {
+            expiry.await?;
+        }
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        ended = ending => ended?,
+        again = pump::interrupted() => {
+            again?;
+            warn!("ended at once");
+        }
+    }
+    ground.farewell();
+    Ok(())
+}
+
+/// The receiver alone, until Ctrl-C.
+///
+/// # Errors
+/// If its port is taken.
+pub async fn receiver(args: &ReceiverArgs, audience: Audience) -> anyhow::Result<()> {
+    let answer = StatusCode::from_u16(args.answer)?;
+    let listener = bind(args.port, "--port").await?;
+    let receiver = format!("http://{}/", listener.local_addr()?);
+    let (stop_all, stop) = watch::channel(false);
+    let router = demo_receiver(args.secrets.clone(), answer).router();
+    let server = serve(listener, router, stop);
+    say(
+        &Listening {
+            message: "ready",
+            receiver,
+            answer: args.answer,
+        },
+        audience,
+    )?;
+    pump::interrupted().await?;
+    stop_all.send_replace(true);
+    close(server).await
+}
+
+fn demo_receiver(secrets: Vec<String>, answer: StatusCode) -> Receiver {
+    let demo = || {
+        vec![
+            demo::ENDPOINT_SECRET.to_owned(),
+            demo::RAFIKI_SECRET.to_owned(),
+        ]
+    };
+    let secrets = if secrets.is_empty() { demo() } else { secrets };
+    let secrets = secrets.into_iter().map(Secret::new).collect();
+    Receiver::new(secrets, answer, Arc::new(SystemClock))
+}
+
+async fn bind(port: u16, flag: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(("127.0.0.1", port))
+        .await
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                anyhow!("port {port} is taken; choose another one with {flag}")
+            }
+            _ => anyhow!("can't listen on port {port} ({flag}): {error}"),
+        })
+}
+
+type Server = JoinHandle<std::io::Result<()>>;
+
+fn serve(listener: TcpListener, router: Router, mut stop: Stop) -> Server {
+    let ending = async move { pump::told(&mut stop).await };
+    tokio::spawn(
+        axum::serve(listener, router)
+            .with_graceful_shutdown(ending)
+            .into_future(),
+    )
+}
+
+async fn close(server: Server) -> anyhow::Result<()> {
+    match tokio::time::timeout(CLOSING_MOST, server).await {
+        Ok(ended) => Ok(ended??),
+        // Somebody keeps a connection open and asks for nothing.
+        Err(_) => Ok(()),
+    }
+}
+
+async fn expire(embedded: Arc<Embedded>, stop: Stop) {
+    pump::each_minute(stop, || async {
+        if let Err(problem) = embedded.expire().await {
+            error!(
+                error = format!("{problem:#}"),
+                "items whose time is over stay"
+            );
+        }
+    })
+    .await;
+}
+
+async fn on_own(args: &RunArgs, common: Common) -> anyhow::Result<Ground> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    let operator_key = OperatorKey::read(&environment, entropy.as_ref())?;
+    let (data, keyring, embedded) = match &args.data {
+        None => {
+            let keyring = Arc::new(Keyring::parse(&data::new_key(entropy.as_ref()))?);
+            (None, keyring, Embedded::in_memory().await?)
+        }
+        Some(folder) => {
+            let data = Data::open(folder)?;
+            let keyring = data.keyring(entropy.as_ref())?;
+            let embedded = Embedded::in_file(&data.database()).await?;
+            (Some(data), keyring, embedded)
+        }
+    };
+    let queues = MemoryQueues::new(clock.clone());
+    let world = World::new(Parts {
+        dynamodb: embedded.client(),
+        table: TABLE.to_owned(),
+        queues: Arc::new(LongPoll::new(
+            queues.clone(),
+            clock.clone(),
+            entropy.as_ref(),
+        )),
+        dead: Arc::new(queues.dead_letters()),
+        transport: Arc::new(Https::new(common.vetting.clone(), clock.clone())?),
+        keyring,
+        vetting: common.vetting,
+        operator_key_hash: operator_key.hash(),
+        retention: common.retention,
+        clock,
+        entropy,
+    });
+    let own = Own {
+        embedded: Arc::new(embedded),
+        queues,
+        data,
+    };
+    Ok(Ground {
+        world: Arc::new(world),
+        operator_key,
+        table: TABLE.to_owned(),
+        own: Some(own),
+    })
+}
+
+fn on_aws(common: Common) -> anyhow::Result<Ground> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    let aws = Aws::read(&environment, entropy.as_ref())
+        .context("--aws uses what is there, and needs to be told where it is")?;
+    let clients = Clients::new(aws.account);
+    let world = World::new(Parts {
+        dynamodb: clients.dynamodb(),
+        table: aws.table.clone(),
+        queues: Arc::new(SqsQueues::new(clients.sqs(), aws.queues)),
+        dead: Arc::new(SqsQueues::new(clients.sqs(), aws.dead_letters)),
+        transport: Arc::new(Https::new(common.vetting.clone(), clock.clone())?),
+        keyring: aws.keyring,
+        vetting: common.vetting,
+        operator_key_hash: aws.operator_key.hash(),
+        retention: common.retention,
+        clock,
+        entropy,
+    });
+    let operator_key = aws.operator_key;
+    Ok(Ground {
+        world: Arc::new(world),
+        operator_key,
+        table: aws.table,
+        own: None,
+    })
+}
+
+/// The table, the demo tenant if there is to be one (with its receiver's port), and what an earlier run left unfinished.
+async fn prepare(own: &Own, world: &World, demo: Option<u16>) -> anyhow::Result<()> {
+    create_table(&own.embedded.client(), TABLE)
+        .await
+        .context("the table")?;
+    let now = SystemClock.now();
+    if let Some(receiver_port) = demo {
+        demo::seed(world.store(), receiver_port, now).await?;
+    }
+    if own.data.is_some() {
+        let looked_at = AtomicUsize::new(0);
+        let work = requeue::run(world.store(), world.queues(), now, &looked_at);
+        let tell = || {
+            let events = looked_at.load(Ordering::Relaxed);
+            info!(events, "looking for what is unfinished");
+        };
+        let queued = pump::with_progress(PROGRESS, work, tell).await?;
+        let events = looked_at.into_inner();
+        if events > 0 {
+            info!(
+                events,
+                queued, "events kept; unfinished deliveries queued again"
+            );
+        }
+    }
+    Ok(())
+}
+
+impl Ground {
+    /// Says what the end of the process loses.
+    fn farewell(&self) {
+        let Some(own) = &self.own else { return };
+        let queued: usize = Queue::ALL.iter().map(|queue| own.queues.len(*queue)).sum();
+        match (queued, &own.data) {
+            (0, _) => info!("ended, with nothing left to do"),
+            (_, Some(_)) => info!(queued, "ended; deliveries go on at the next start"),
+            (_, None) => warn!(
+                queued,
+                "ended; what was queued is gone, since --data was not given"
+            ),
+        }
+    }
+}
+
+/// What somebody who started this wants to know.
+#[derive(Debug, Serialize)]
+struct Ready {
+    message: &'static str,
+    api: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receiver: Option<String>,
+    table: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operator_key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    demo: Option<Demo>,
+}
+
+#[derive(Debug, Serialize)]
+struct Demo {
+    tenant: &'static str,
+    tenant_key: &'static str,
+    webhook_url: String,
+    webhook_secret: &'static str,
+    endpoint: &'static str,
+    endpoint_secret: &'static str,
+}
+
+impl Ready {
+    fn of(args: &RunArgs, ground: &Ground, port: u16, receiver_port: Option<u16>) -> Self {
+        let api = format!("http://127.0.0.1:{port}");
+        let demo = (ground.own.is_some() && !args.no_demo).then(|| Demo {
+            tenant: demo::TENANT,
+            tenant_key: demo::TENANT_KEY,
+            webhook_url: format!("{api}{}", demo::webhook_path()),
+            webhook_secret: demo::STRIPE_SECRET,
+            endpoint: demo::ENDPOINT,
+            endpoint_secret: demo::ENDPOINT_SECRET,
+        });
+        let table = match &ground.own {
+            Some(Own {
+                data: Some(data), ..
+            }) => data.database().display().to_string(),
+            Some(Own { data: None, .. }) => "in memory".to_owned(),
+            None => ground.table.clone(),
+        };
+        Self {
+            message: "ready",
+            receiver: receiver_port.map(|port| format!("http://127.0.0.1:{port}/")),
+            table,
+            operator_key: match &ground.operator_key {
+                OperatorKey::Fresh(key) => Some(key.expose().to_owned()),
+                OperatorKey::Given(_) | OperatorKey::Elsewhere(_) => None,
+            },
+            demo,
+            api,
+        }
+    }
+}
+
+impl fmt::Display for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Payrelay is ready; Ctrl-C ends it.\n")?;
+        writeln!(f, "  API            {}", self.api)?;
+        let key = self
+            .operator_key
+            .as_deref()
+            .unwrap_or("as the environment has it");
+        writeln!(f, "  operator key   {key}")?;
+        let receiver = self
+            .receiver
+            .as_deref()
+            .unwrap_or("not here; `cargo local receiver` runs it");
+        writeln!(f, "  receiver       {receiver}")?;
+        writeln!(f, "  table          {}", self.table)?;
+        let Some(demo) = &self.demo else {
+            return Ok(());
+        };
+        writeln!(
+            f,
+            "\n  demo tenant    {}, key {}",
+            demo.tenant, demo.tenant_key
+        )?;
+        writeln!(f, "  Stripe posts   {}", demo.webhook_url)?;
+        writeln!(f, "  signed with    {}", demo.webhook_secret)?;
+        writeln!(
+            f,
+            "  endpoint       {}, secret {}",
+            demo.endpoint, demo.endpoint_secret
+        )?;
+        let elsewhere =
+            demo.webhook_url != format!("http://127.0.0.1:3000{}", demo::webhook_path());
+        let url = if elsewhere {
+            format!(" --url {}", demo.webhook_url)
+        } else {
+            String::new()
+        };
+        writeln!(
+            f,
+            "\nIn another terminal:\n  cargo local send stripe invoice.payment_failed{url}"
+        )?;
+        writeln!(
+            f,
+            "  curl -s -H 'Authorization: Bearer {}' {}/v1/tenants/{}/events",
+            demo.tenant_key, self.api, demo.tenant
+        )
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Listening {
+    message: &'static str,
+    receiver: String,
+    answer: u16,
+}
+
+impl fmt::Display for Listening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            receiver, answer, ..
+        } = self;
+        writeln!(
+            f,
+            "The receiver listens at {receiver} and answers {answer}; Ctrl-C ends it."
+        )
+    }
+}

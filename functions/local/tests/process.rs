@@ -1,0 +1,188 @@
+//! The program as somebody at a shell sees it: what it says, what it answers with, and how it ends.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn local() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
+    command.env_clear();
+    command
+}
+
+fn run(args: &[&str]) -> (Option<i32>, String, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = local().args(args).output().expect("it runs");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (status.code(), text(stdout), text(stderr))
+}
+
+#[test]
+fn mistakes_are_said_with_the_way_out_and_the_exit_code() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("an address").port().to_string();
+    let nobody = "http://127.0.0.1:1/";
+    let folder = Folder::new("no-folder");
+    std::fs::write(&folder.0, "").expect("a file");
+    let file = folder.0.to_str().expect("text");
+    let cases: [(&[&str], i32, &str); 7] = [
+        (&["--nonsense"], 2, "--nonsense"),
+        (&["send", "stripe", "nonsense"], 2, "invoice.payment_failed"),
+        (&["--port", &port], 1, "choose another one with --port"),
+        (
+            &["--port", "0", "--receiver-port", &port],
+            1,
+            "choose another one with --receiver-port",
+        ),
+        (
+            &["--port", "0", "--receiver-port", "0", "--data", file],
+            1,
+            file,
+        ),
+        (
+            &["--port", "0", "--receiver-port", "0", "--aws"],
+            1,
+            "PAYRELAY_QUEUE_RECOVER is not set",
+        ),
+        (
+            &["send", "stripe", "invoice.paid", "--url", nobody],
+            1,
+            "start it with `cargo local`",
+        ),
+    ];
+    for (args, code, says) in cases {
+        let (status, _, stderr) = run(args);
+        assert_eq!(status, Some(code), "{args:?}: {stderr}");
+        assert!(stderr.contains(says), "{args:?}: {stderr}");
+    }
+    drop(taken);
+}
+
+#[test]
+fn a_lambda_event_is_written_to_standard_output() {
+    let (status, stdout, _) = run(&["send", "stripe", "invoice.paid", "--as-lambda-event", "-"]);
+    assert_eq!(status, Some(0));
+    let event: Value = serde_json::from_str(&stdout).expect("JSON");
+    assert_eq!(event.pointer("/version"), Some(&"2.0".into()));
+}
+
+#[test]
+fn a_webhook_is_delivered_and_what_a_kill_left_unfinished_goes_on_at_the_next_start() {
+    let folder = Folder::new("kill");
+    let data = folder.0.to_str().expect("text");
+    let first = Running::start(&["--data", data, "--no-receiver", "--receiver-port", "1"]);
+    let (status, stdout, stderr) = run(&[
+        "send",
+        "stripe",
+        "invoice.payment_failed",
+        "--url",
+        &first.webhook_url,
+    ]);
+    assert_eq!(status, Some(0), "{stderr}");
+    assert!(stdout.contains(r#""status":200"#), "{stdout}");
+    let mut first = first;
+    let failed = first.wait_for("delivery tried");
+    assert_eq!(text(&failed, "state"), "retrying");
+    first.kill();
+
+    let mut second = Running::start(&["--data", data, "--receiver-port", "0"]);
+    let arrived = second.wait_for("verified");
+    assert_eq!(text(&arrived, "event.id"), text(&failed, "event.id"));
+    assert_eq!(text(&arrived, "event.type"), "recovery.payment_failed");
+    second.end();
+}
+
+fn text<'a>(line: &'a Value, name: &str) -> &'a str {
+    line.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A running `cargo local`, and what it says.
+struct Running {
+    process: Child,
+    lines: BufReader<ChildStdout>,
+    webhook_url: String,
+}
+
+impl Running {
+    fn start(args: &[&str]) -> Self {
+        let mut process = local()
+            .args(["--port", "0"])
+            .args(args)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let lines = BufReader::new(process.stdout.take().expect("it is piped"));
+        let mut running = Self {
+            process,
+            lines,
+            webhook_url: String::new(),
+        };
+        let ready = running.wait_for("ready");
+        let url = ready
+            .pointer("/demo/webhook_url")
+            .and_then(Value::as_str)
+            .expect("the demo account");
+        url.clone_into(&mut running.webhook_url);
+        running
+    }
+
+    /// Reads on until a line with this message; what is slow is not wrong, so there is no deadline but the runner's.
+    fn wait_for(&mut self, message: &str) -> Value {
+        loop {
+            let mut line = String::new();
+            let read = self.lines.read_line(&mut line).expect("it speaks text");
+            assert!(read > 0, "it ended before it said `{message}`");
+            let line: Value = serde_json::from_str(&line).expect("a JSON line");
+            if text(&line, "message") == message {
+                return line;
+            }
+        }
+    }
+
+    fn kill(mut self) {
+        self.process.kill().expect("it runs");
+        self.process.wait().expect("it ends");
+    }
+
+    /// Ends it as Ctrl-C does, and expects it to say so.
+    fn end(mut self) {
+        let id = self.process.id().to_string();
+        let told = Command::new("kill")
+            .args(["-TERM", &id])
+            .status()
+            .expect("kill runs");
+        assert!(told.success());
+        self.wait_for("ended, with nothing left to do");
+        assert_eq!(self.process.wait().expect("it ends").code(), Some(0));
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ended_already = self.process.kill();
+    }
+}
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path =
+            std::env::temp_dir().join(format!("payrelay-process-{}-{name}", std::process::id()));
+        let _was_there = std::fs::remove_dir_all(&path);
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _still_there = std::fs::remove_dir_all(&self.0);
+        let _or_a_file = std::fs::remove_file(&self.0);
+    }
+}
