@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use anyhow::Error;
 use console::handler::{Console, router};
-use jiff::SignedDuration;
 use shared::aws::{Account, Clients};
 use shared::config::{Settings, environment};
 use shared::delivery::Vetting;
@@ -20,7 +19,7 @@ async fn main() -> anyhow::Result<()> {
     init(Style::Json);
     let mut settings = Settings::new(&environment);
     let (table, keyring) = (settings.table(), settings.seal_keys());
-    let store = table.zip(keyring).zip(settings.retention_days());
+    let store = table.zip(keyring).zip(settings.retention());
     let queues = Queue::ALL
         .map(|queue| settings.queue(queue))
         .into_iter()
@@ -28,11 +27,10 @@ async fn main() -> anyhow::Result<()> {
     let vetting = Vetting::new(settings.allow_targets(), settings.runtime_api());
     let operator = settings.operator_key_hash();
     let found = settings.finish(store.zip(queues).zip(operator))?;
-    let ((((table, keyring), days), queues), operator_key_hash) = found;
+    let ((((table, keyring), kept), queues), operator_key_hash) = found;
     let account = Account::from_lookup(&environment).map_err(Error::msg)?;
     let clients = Clients::new(account);
     let entropy = Arc::new(SystemEntropy);
-    let kept = SignedDuration::from_hours(24 * i64::from(days));
     let store = DynamoStore::new(clients.dynamodb(), table, keyring, entropy.clone(), kept);
     let store = Arc::new(store);
     let console = Console {

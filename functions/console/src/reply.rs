@@ -178,7 +178,7 @@ impl Refusal {
     /// Tells the operator what the caller is not told, once and here.
     fn log(&self) {
         match self {
-            Self::Store(error @ StoreError::Unavailable(_)) => warn("store", error),
+            Self::Store(error @ StoreError::Unavailable(_)) => warn("table", error),
             Self::Queue(error @ (QueueError::Unavailable(_) | QueueError::Partly { .. })) => {
                 warn("queue", error)
             }
