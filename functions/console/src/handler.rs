@@ -67,6 +67,7 @@ fn table() -> Vec<Route> {
         routes::tenants::routes(),
         routes::keys::routes(),
         routes::endpoints::routes(),
+        routes::secrets::routes(),
         routes::billing_accounts::routes(),
         routes::publishers::routes(),
         routes::events::routes(),

@@ -7,6 +7,7 @@
 //! queues hold is decided elsewhere; the one decision made here is what became of an event ([`standing`]).
 
 pub mod auth;
+pub mod complaint;
 pub mod handler;
 pub mod openapi;
 pub mod reply;

@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::{get, post};
-use jiff::{SignedDuration, Timestamp};
+use axum::routing::get;
+use jiff::SignedDuration;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -16,7 +16,6 @@ use shared::event::Role;
 use shared::ids::{EndpointId, TenantId};
 use shared::secret::Secret;
 use shared::store::EndpointRecord;
-use shared::time::later;
 
 use super::{App, created, deleted};
 use crate::auth::Existing;
@@ -33,12 +32,6 @@ const URL_MOST: usize = 2048;
 const DEADLINE_LEAST: SignedDuration = SignedDuration::from_millis(100);
 /// The longest usefulness window: nothing is kept for longer by default.
 const USEFUL_MOST: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// How long an old secret goes on signing beside a new one, if it is not said, in seconds.
-const OVERLAP_S: u32 = 24 * 3600;
-/// The longest time it may, in seconds.
-const OVERLAP_MOST_S: u32 = 7 * 24 * 3600;
-/// So many secrets may sign at once; receivers look at 16 signatures of a header at most.
-const LIVE_MOST: usize = 10;
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
@@ -46,10 +39,6 @@ pub(crate) fn routes() -> Vec<Route> {
         (
             "/v1/tenants/{tenant}/endpoints/{endpoint}",
             get(read).put(put).delete(delete),
-        ),
-        (
-            "/v1/tenants/{tenant}/endpoints/{endpoint}/secrets",
-            post(rotate),
         ),
     ]
 }
@@ -295,7 +284,7 @@ pub(crate) async fn list(
     Ok(Json(List::whole(views.collect())))
 }
 
-async fn find(
+pub(super) async fn find(
     console: &Console,
     tenant: &TenantId,
     id: &EndpointId,
@@ -344,161 +333,4 @@ pub(crate) async fn delete(
         "endpoint",
         &id,
     )
-}
-
-/// A rotation to be.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({"overlap_s": 86400}))]
-pub(crate) struct RotationBody {
-    /// The new secret, of the scheme's form. Left out, one is made and told in the answer.
-    #[serde(default)]
-    secret: Option<String>,
-    /// How long the old secrets go on signing beside it, in seconds, 0 to 604800 (7 days); 86400 if left out.
-    #[serde(default)]
-    #[schema(minimum = 0, maximum = 604_800)]
-    overlap_s: Option<u32>,
-}
-
-/// Puts a new secret in front; those before it go on signing until the overlap is over, or to their own earlier end.
-fn rotated(
-    secrets: Vec<LiveSecret>,
-    new: Secret,
-    overlap_s: u32,
-    now: Timestamp,
-) -> Vec<LiveSecret> {
-    let end = later(now, SignedDuration::from_secs(i64::from(overlap_s)));
-    let old = secrets.into_iter().map(|live| LiveSecret {
-        until: Some(live.until.map_or(end, |until| until.min(end))),
-        ..live
-    });
-    let old = old.filter(|live| live.until.is_none_or(|until| now < until));
-    std::iter::once(LiveSecret {
-        secret: new,
-        until: None,
-    })
-    .chain(old)
-    .collect()
-}
-
-/// Rotates the secret of an endpoint.
-///
-/// Deliveries are signed with the new secret and, while the overlap lasts, with the old ones too.
-#[utoipa::path(
-    post,
-    path = "/v1/tenants/{tenant}/endpoints/{endpoint}/secrets",
-    tag = "endpoints",
-    params(("tenant" = String, Path), ("endpoint" = String, Path)),
-    request_body = RotationBody,
-    responses((status = 200, body = EndpointView), (status = 409, description = "Too many live secrets")),
-)]
-pub(crate) async fn rotate(
-    Existing(tenant): Existing,
-    Id(id): Id<EndpointId>,
-    State(console): App,
-    Body(body): Body<RotationBody>,
-) -> Result<Json<EndpointView>, Refusal> {
-    let overlap_s = body.overlap_s.unwrap_or(OVERLAP_S);
-    if overlap_s > OVERLAP_MOST_S {
-        return Err(Refusal::field("overlap_s", "must be 0 to 604800 seconds"));
-    }
-    let EndpointRecord {
-        mut endpoint,
-        created_at,
-    } = find(&console, &tenant, &id).await?;
-    let (secret, made) = match body.secret {
-        Some(text) => {
-            let secret = Secret::new(text);
-            check(endpoint.scheme, &secret)
-                .map_err(|error| Refusal::field("secret", error.to_string()))?;
-            (secret, Vec::new())
-        }
-        None => {
-            let secret = generate(endpoint.scheme, &*console.entropy);
-            (secret.clone(), vec![secret])
-        }
-    };
-    let now = console.clock.now();
-    if endpoint.live_secrets(now).any(|live| *live == secret) {
-        return Err(Refusal::field(
-            "secret",
-            "must differ from those that sign already",
-        ));
-    }
-    endpoint.secrets = rotated(endpoint.secrets, secret, overlap_s, now);
-    if endpoint.secrets.len() > LIVE_MOST {
-        return Err(Refusal::SecretsFull);
-    }
-    console.endpoints.put_endpoint(&endpoint, now).await?;
-    Ok(Json(EndpointView::new(endpoint, created_at, &made, now)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).expect("a time in range")
-    }
-
-    fn live(secret: &str, until: Option<i64>) -> LiveSecret {
-        LiveSecret {
-            secret: Secret::new(secret),
-            until: until.map(at),
-        }
-    }
-
-    #[test]
-    fn the_new_secret_comes_first_and_the_old_ones_end_with_the_overlap() {
-        struct Case {
-            name: &'static str,
-            before: Vec<LiveSecret>,
-            overlap_s: u32,
-            want: Vec<LiveSecret>,
-        }
-        let cases = [
-            Case {
-                name: "the current one gets an end",
-                before: vec![live("a", None)],
-                overlap_s: 60,
-                want: vec![live("new", None), live("a", Some(160))],
-            },
-            Case {
-                name: "an earlier end stays, a later one moves",
-                before: vec![live("a", None), live("b", Some(130)), live("c", Some(500))],
-                overlap_s: 60,
-                want: vec![
-                    live("new", None),
-                    live("a", Some(160)),
-                    live("b", Some(130)),
-                    live("c", Some(160)),
-                ],
-            },
-            Case {
-                name: "what has ended is dropped",
-                before: vec![live("a", None), live("b", Some(100))],
-                overlap_s: 60,
-                want: vec![live("new", None), live("a", Some(160))],
-            },
-            Case {
-                name: "without overlap only the new one is left",
-                before: vec![live("a", None), live("b", Some(500))],
-                overlap_s: 0,
-                want: vec![live("new", None)],
-            },
-        ];
-        for Case {
-            name,
-            before,
-            overlap_s,
-            want,
-        } in cases
-        {
-            assert_eq!(
-                rotated(before, Secret::new("new"), overlap_s, at(100)),
-                want,
-                "{name}"
-            );
-        }
-    }
 }

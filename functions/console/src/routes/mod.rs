@@ -7,6 +7,7 @@ pub mod intents;
 pub mod keys;
 pub mod publishers;
 pub mod quarantine;
+pub mod secrets;
 pub mod tenants;
 
 use std::fmt::Display;

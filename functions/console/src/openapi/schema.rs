@@ -1,0 +1,132 @@
+//! The schemas of our own words, each made from the word's own list of names.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use utoipa::openapi::{RefOr, Schema};
+
+use shared::delivery::{End, EndpointState, Failure, Scheme, SkipReason, State};
+use shared::event::Role;
+use shared::platform::Platform;
+use shared::queue::Queue;
+use shared::recovery::{self, Status, TriggeredBy};
+use shared::store::Cause;
+
+/// A schema written as JSON.
+pub(crate) fn of(value: Value) -> RefOr<Schema> {
+    serde_json::from_value(value).expect("the literal is a schema, and a test makes the document")
+}
+
+/// The wire names of an enum without payloads, as its own parser tells them when it refuses another.
+pub(crate) fn names<T: DeserializeOwned>() -> Vec<String> {
+    let refused = serde_json::from_str::<T>("\"?\"")
+        .err()
+        .map(|error| error.to_string())
+        .unwrap_or_default();
+    let (_, expected) = refused.rsplit_once(", expected ").unwrap_or_default();
+    expected
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
+}
+
+fn one_of<T: DeserializeOwned>() -> RefOr<Schema> {
+    of(json!({"type": "string", "enum": names::<T>()}))
+}
+
+pub(crate) fn role() -> RefOr<Schema> {
+    one_of::<Role>()
+}
+
+pub(crate) fn scheme() -> RefOr<Schema> {
+    one_of::<Scheme>()
+}
+
+pub(crate) fn endpoint_state() -> RefOr<Schema> {
+    one_of::<EndpointState>()
+}
+
+pub(crate) fn platform() -> RefOr<Schema> {
+    one_of::<Platform>()
+}
+
+pub(crate) fn failure() -> RefOr<Schema> {
+    one_of::<Failure>()
+}
+
+pub(crate) fn intent_state() -> RefOr<Schema> {
+    one_of::<recovery::State>()
+}
+
+pub(crate) fn triggered_by() -> RefOr<Schema> {
+    one_of::<TriggeredBy>()
+}
+
+pub(crate) fn charge_status() -> RefOr<Schema> {
+    one_of::<Status>()
+}
+
+pub(crate) fn cause() -> RefOr<Schema> {
+    one_of::<Cause>()
+}
+
+pub(crate) fn queue() -> RefOr<Schema> {
+    of(json!({"type": "string", "enum": Queue::ALL.map(Queue::as_str)}))
+}
+
+pub(crate) fn delivery_state() -> RefOr<Schema> {
+    let due = jiff::Timestamp::UNIX_EPOCH;
+    let states = [
+        State::Queued,
+        State::Retrying { due },
+        State::Parked { due },
+        State::Delivered,
+        State::GivenUp { reason: End::Gone },
+        State::Superseded,
+        State::Expired,
+        State::Skipped {
+            reason: SkipReason::EndpointDisabled,
+        },
+    ];
+    of(json!({"type": "string", "enum": states.map(State::as_str)}))
+}
+
+pub(crate) fn reason() -> RefOr<Schema> {
+    of(json!({
+        "type": "string",
+        "description": "Why it stands so: of an event for nobody `no_endpoint`, `filtered`, `endpoint_disabled` \
+                        or `not_handled`; of a delivery that was given up `retries_exhausted` or `gone`; of one \
+                        that was not tried `endpoint_disabled` or `endpoint_deleted`.",
+    }))
+}
+
+pub(crate) fn policy() -> RefOr<Schema> {
+    let wait = json!({"type": "integer", "minimum": 1, "maximum": 604_800});
+    of(json!({
+        "description": "How failed tries are followed up, with at most 50 retries. Left out of a request, it is as the \
+                        scheme has it: `linear` for `rafiki`, the ladder of Standard Webhooks otherwise.",
+        "oneOf": [
+            {
+                "type": "object",
+                "description": "Wait n steps after try n, without jitter.",
+                "required": ["policy"],
+                "properties": {
+                    "policy": {"type": "string", "enum": ["linear"]},
+                    "step_s": {"type": "integer", "minimum": 1, "maximum": 604_800, "default": 10},
+                    "max_retry": {"type": "integer", "minimum": 0, "maximum": 50, "default": 10},
+                    "cap_s": wait,
+                },
+            },
+            {
+                "type": "object",
+                "description": "Explicit waits, one per retry, each lengthened by up to 10 %.",
+                "required": ["policy", "waits_s"],
+                "properties": {
+                    "policy": {"type": "string", "enum": ["ladder"]},
+                    "waits_s": {"type": "array", "maxItems": 50, "items": wait},
+                },
+            },
+        ],
+    }))
+}

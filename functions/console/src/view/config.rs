@@ -1,0 +1,155 @@
+//! Tenants, keys, billing accounts and publishers, as they are told.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use shared::ids::{ConnectorAccountId, KeyId, ProfileId, TenantId};
+use shared::platform::Platform;
+use shared::store::{AccountRecord, KeyRecord, PublisherRecord, TenantRecord};
+
+use crate::openapi::schema;
+
+/// A tenant.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"id": "acme", "display_name": "Acme Ltd", "created_at": "2026-11-22T09:00:00Z"}))]
+pub(crate) struct TenantView {
+    /// Its name.
+    #[schema(value_type = String)]
+    id: TenantId,
+    /// What people call it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    display_name: Option<String>,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+impl From<TenantRecord> for TenantView {
+    fn from(record: TenantRecord) -> Self {
+        Self {
+            id: record.id,
+            display_name: record.display_name,
+            created_at: record.created_at,
+        }
+    }
+}
+
+/// An API key: all of it but the key.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"id": "key_0c1e5f7a9b3d2e4f", "label": "backend", "created_at": "2026-11-22T09:00:00Z"}))]
+pub(crate) struct KeyView {
+    /// Its public name.
+    #[schema(value_type = String)]
+    id: KeyId,
+    /// What people call it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<String>,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+impl From<KeyRecord> for KeyView {
+    fn from(record: KeyRecord) -> Self {
+        Self {
+            id: record.id,
+            label: record.label,
+            created_at: record.created_at,
+        }
+    }
+}
+
+/// A new API key, shown this once.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "key": "prk_vZ2f0n3mXkq8r1YtB6uW9cE4hJ7sLpDaGiOxQeRyTzU",
+    "id": "key_0c1e5f7a9b3d2e4f",
+    "label": "backend",
+    "created_at": "2026-11-22T09:00:00Z",
+}))]
+pub(crate) struct NewKeyView {
+    /// The key. Only its hash is kept: it can't be shown again.
+    pub(crate) key: String,
+    /// The rest.
+    #[serde(flatten)]
+    pub(crate) record: KeyView,
+}
+
+/// A billing account, without its secrets.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "profile_id": "pro_1",
+    "connector_account_id": "mca_1",
+    "platform": "stripe",
+    "webhook_secret_count": 1,
+    "has_api_key": true,
+    "api_base_url": null,
+    "retry_threshold": 3,
+    "created_at": "2026-11-22T09:00:00Z",
+}))]
+pub(crate) struct AccountView {
+    /// The business profile.
+    #[schema(value_type = String)]
+    profile_id: ProfileId,
+    /// The billing account.
+    #[schema(value_type = String)]
+    connector_account_id: ConnectorAccountId,
+    /// The platform.
+    #[schema(schema_with = schema::platform)]
+    platform: Platform,
+    /// How many webhook secrets are live.
+    webhook_secret_count: usize,
+    /// Whether a key for the platform's API is kept.
+    has_api_key: bool,
+    /// Where the platform's API is, if not at its usual place.
+    api_base_url: Option<String>,
+    /// How many tries the platform has before ours begin.
+    retry_threshold: Option<u32>,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+impl From<AccountRecord> for AccountView {
+    fn from(
+        AccountRecord {
+            account,
+            created_at,
+        }: AccountRecord,
+    ) -> Self {
+        Self {
+            profile_id: account.profile_id,
+            connector_account_id: account.connector_account_id,
+            platform: account.platform,
+            webhook_secret_count: account.webhook_secrets.len(),
+            has_api_key: account.api_key.is_some(),
+            api_base_url: account.settings.api_base_url,
+            retry_threshold: account.settings.retry_threshold,
+            created_at,
+        }
+    }
+}
+
+/// A payment backend that may publish events, without its secrets.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"publisher": "rafiki", "secret_count": 2, "created_at": "2026-11-22T09:00:00Z"}))]
+pub(crate) struct PublisherView {
+    /// What it is: `rafiki`.
+    publisher: &'static str,
+    /// How many secrets are live.
+    secret_count: usize,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+impl From<PublisherRecord> for PublisherView {
+    fn from(record: PublisherRecord) -> Self {
+        Self {
+            publisher: "rafiki",
+            secret_count: record.secrets.len(),
+            created_at: record.created_at,
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Endpoints, as they are told.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use shared::delivery::{Endpoint, EndpointState, Filter, Policy, Scheme};
+use shared::event::Role;
+use shared::ids::EndpointId;
+use shared::secret::Secret;
+use shared::signature::standard::SigningKey;
+
+use crate::openapi::schema;
+
+/// An endpoint. Its secrets are shown only in the answer to the request that had them made.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "shop",
+    "url": "https://shop.example/hooks",
+    "role": "merchant",
+    "scheme": "standard-webhooks",
+    "event_types": ["recovery.*"],
+    "retry": {"policy": "ladder", "waits_s": [5, 300, 1800]},
+    "timeout_ms": 15000,
+    "useful_for_ms": null,
+    "state": "enabled",
+    "live_secrets": [{"public_key": null, "until": null}],
+    "created_at": "2026-11-22T09:00:00Z",
+    "secrets": ["whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="],
+}))]
+pub(crate) struct EndpointView {
+    /// Its name.
+    #[schema(value_type = String)]
+    id: EndpointId,
+    /// Where deliveries are posted.
+    url: String,
+    /// What it is to the tenant.
+    #[schema(schema_with = schema::role)]
+    role: Role,
+    /// How deliveries are written and signed.
+    #[schema(schema_with = schema::scheme)]
+    scheme: Scheme,
+    /// The event types it wants, prefixes (`recovery.*`) and `*`; `null` wants all.
+    #[schema(value_type = Option<Vec<String>>)]
+    event_types: Option<Filter>,
+    /// How failed tries are followed up.
+    #[schema(schema_with = schema::policy)]
+    retry: Policy,
+    /// The deadline of a try, in milliseconds.
+    timeout_ms: u64,
+    /// How long after it happened an event is still worth a retry, in milliseconds; `null` leaves it to the type.
+    useful_for_ms: Option<u64>,
+    /// Whether it takes deliveries: `enabled`, `disabled`, or `gone` after it answered 410.
+    #[schema(schema_with = schema::endpoint_state)]
+    state: EndpointState,
+    /// What is to be told of the secrets that sign now, the current one first.
+    live_secrets: Vec<LiveSecretView>,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// The secrets that were made for this request. They can't be shown again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    secrets: Vec<String>,
+}
+
+/// What is to be told of a secret.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct LiveSecretView {
+    /// What receivers verify with, for a secret that is a private key (`whsk_`).
+    public_key: Option<String>,
+    /// It signs until then; `null` for a current one.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    until: Option<Timestamp>,
+}
+
+impl EndpointView {
+    /// An endpoint at `now`, with the secrets that were `made` for this request.
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        created_at: Timestamp,
+        made: &[Secret],
+        now: Timestamp,
+    ) -> Self {
+        let live = endpoint
+            .secrets
+            .iter()
+            .filter(|live| live.until.is_none_or(|until| now < until));
+        Self {
+            live_secrets: live
+                .map(|live| LiveSecretView {
+                    public_key: SigningKey::parse(&live.secret)
+                        .ok()
+                        .and_then(|key| key.public()),
+                    until: live.until,
+                })
+                .collect(),
+            id: endpoint.id,
+            url: endpoint.url,
+            role: endpoint.role,
+            scheme: endpoint.scheme,
+            event_types: endpoint.filter,
+            retry: endpoint.policy,
+            timeout_ms: u64::try_from(endpoint.deadline.as_millis()).unwrap_or_default(),
+            useful_for_ms: endpoint
+                .useful_for
+                .and_then(|window| u64::try_from(window.as_millis()).ok()),
+            state: endpoint.state,
+            created_at,
+            secrets: made
+                .iter()
+                .map(|secret| secret.expose().to_owned())
+                .collect(),
+        }
+    }
+}

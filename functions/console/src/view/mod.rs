@@ -1,0 +1,36 @@
+//! The shapes of the answers, by noun. Secrets are not among them, but for those made on request, in the one answer
+//! that tells them.
+
+mod config;
+mod endpoint;
+mod event;
+mod intent;
+mod quarantine;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+pub(crate) use config::{AccountView, KeyView, NewKeyView, PublisherView, TenantView};
+pub(crate) use endpoint::EndpointView;
+pub(crate) use event::{EventSummaryView, EventView, ReplayView};
+pub(crate) use intent::IntentView;
+pub(crate) use quarantine::{QuarantinedView, RedrivenView};
+
+/// A list, or one page of it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct List<T> {
+    /// What is on it.
+    pub(crate) data: Vec<T>,
+    /// Where the next page begins; `null` where there is none.
+    pub(crate) next_cursor: Option<String>,
+}
+
+impl<T> List<T> {
+    /// All there is.
+    pub(crate) fn whole(data: Vec<T>) -> Self {
+        Self {
+            data,
+            next_cursor: None,
+        }
+    }
+}
