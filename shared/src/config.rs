@@ -121,7 +121,11 @@ impl<'a> Settings<'a> {
     /// and a port, emulators a URL with a path.
     pub fn runtime_api(&mut self) -> Option<SocketAddr> {
         let value = (self.lookup)("AWS_LAMBDA_RUNTIME_API")?;
-        let host = value.strip_prefix("http://").unwrap_or(&value).split('/').next()?;
+        let host = value
+            .strip_prefix("http://")
+            .unwrap_or(&value)
+            .split('/')
+            .next()?;
         host.parse().ok()
     }
 

@@ -129,27 +129,11 @@ impl Vetting {
         Ok(url)
     }
 
-    /// Whether a URL has the form that a public target must have: `https` on a usual port.
-    #[must_use]
-    pub fn is_public_form(url: &Url) -> bool {
-        form(url).is_ok()
-    }
-
-    /// Judges an address that a name resolved to, where the port is not known: `public` says whether the URL has the
-    /// form for public addresses. An address of the Runtime API is refused on every port.
-    ///
-    /// # Errors
-    /// See [`TargetError`].
-    pub fn resolved(&self, address: IpAddr, public: bool) -> Result<(), TargetError> {
-        let plain = address.to_canonical();
-        let runtime_api = self.runtime_api.is_some_and(|api| api.ip().to_canonical() == plain);
-        let exempt = self.exempts(address);
-        if !runtime_api && (exempt || (public && is_public(address))) { Ok(()) } else { Err(TargetError::Address) }
-    }
-
     fn exempts(&self, address: IpAddr) -> bool {
         let plain = address.to_canonical();
-        self.allow.iter().any(|net| net.contains(&address) || net.contains(&plain))
+        self.allow
+            .iter()
+            .any(|net| net.contains(&address) || net.contains(&plain))
     }
 
     /// Judges one resolved address of `url`: the one that is about to be connected to.

@@ -1,0 +1,177 @@
+//! Requests over HTTPS, to addresses that were judged, within bounds of time and size.
+//!
+//! The address that is judged is the address that is connected to: names are resolved by a resolver of ours, once, for
+//! the connection itself, and it gives out none of a name's addresses unless all of them may be called. A connection
+//! that is kept for further requests stays with the address it was made to. An address written into the URL is not
+//! resolved, so it is judged before.
+//!
+//! No redirect is followed, no proxy of the environment is used, nothing is unpacked. The deadline holds from the
+//! resolution of the name to the last byte that is read, and no more is read than the caps allow.
+
+mod failure;
+mod resolve;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::header::RETRY_AFTER;
+use jiff::SignedDuration;
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response};
+use rustls::{ClientConfig, RootCertStore};
+use tracing::{debug, warn};
+use url::Url;
+
+use super::Transport;
+use crate::delivery::{Failure, Outcome, Request, Vetting, parse_retry_after};
+use crate::time::Clock;
+use failure::{causes, classify};
+use resolve::{Lookup, SystemLookup, TARGET, Vetted};
+
+/// So much of an answer's body is read at most.
+const BODY_MOST: usize = 16 * 1024;
+/// So much of it is kept.
+const EXCERPT_MOST: usize = 1024;
+/// HTTP/1 answers have at most so many header lines, of some 400 KiB in all.
+const HEADERS_MOST: usize = 64;
+/// HTTP/2 answers have headers of at most so many bytes.
+const HEADER_BYTES_MOST: u32 = 16 * 1024;
+/// An idle connection is kept for so long: shorter than common servers do, so that it is seldom found closed.
+const IDLE: Duration = Duration::from_secs(4);
+/// So many idle connections are kept for each server.
+const IDLE_MOST: usize = 4;
+
+/// Why the client could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpsError {
+    /// The TLS library does not take its configuration.
+    #[error("the TLS configuration is not taken")]
+    Tls(#[source] rustls::Error),
+    /// The HTTP library does not take its configuration.
+    #[error("the HTTP client's configuration is not taken")]
+    Http(#[source] reqwest::Error),
+}
+
+/// The transport over the network.
+pub struct Https {
+    client: Client,
+    vetting: Arc<Vetting>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Https {
+    /// A transport to the targets that `vetting` lets through.
+    ///
+    /// # Errors
+    /// See [`HttpsError`].
+    pub fn new(vetting: Vetting, clock: Arc<dyn Clock>) -> Result<Self, HttpsError> {
+        Self::resolving(vetting, clock, Arc::new(SystemLookup))
+    }
+
+    fn resolving(
+        vetting: Vetting,
+        clock: Arc<dyn Clock>,
+        lookup: Arc<dyn Lookup>,
+    ) -> Result<Self, HttpsError> {
+        let vetting = Arc::new(vetting);
+        let resolver = Vetted {
+            vetting: vetting.clone(),
+            lookup,
+        };
+        let client = Client::builder()
+            .no_proxy()
+            .redirect(Policy::none())
+            .referer(false)
+            .retry(reqwest::retry::never())
+            .dns_resolver(Arc::new(resolver))
+            .tls_backend_preconfigured(tls().map_err(HttpsError::Tls)?)
+            .http1_max_headers(HEADERS_MOST)
+            .http2_max_header_list_size(HEADER_BYTES_MOST)
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(IDLE_MOST)
+            .build()
+            .map_err(HttpsError::Http)?;
+        Ok(Self {
+            client,
+            vetting,
+            clock,
+        })
+    }
+
+    async fn exchange(&self, url: Url, request: Request) -> Result<Outcome, reqwest::Error> {
+        let sending = self
+            .client
+            .post(url.clone())
+            .headers(request.headers)
+            .body(request.body);
+        let mut answer = TARGET.scope(url, sending.send()).await?;
+        let status = answer.status().as_u16();
+        let retry_after = self.retry_after(&answer);
+        let mut excerpt = Vec::new();
+        let mut read = 0;
+        while read < BODY_MOST {
+            let Some(chunk) = answer.chunk().await? else {
+                break;
+            };
+            read += chunk.len();
+            let room = EXCERPT_MOST.saturating_sub(excerpt.len());
+            excerpt.extend(chunk.iter().take(room));
+        }
+        let excerpt = String::from_utf8_lossy(&excerpt).into_owned();
+        Ok(Outcome::Answered {
+            status,
+            retry_after,
+            excerpt,
+        })
+    }
+
+    fn retry_after(&self, answer: &Response) -> Option<SignedDuration> {
+        let value = answer.headers().get(RETRY_AFTER)?.to_str().ok()?;
+        parse_retry_after(value, self.clock.now())
+    }
+}
+
+#[async_trait]
+impl Transport for Https {
+    async fn post(&self, request: Request) -> Outcome {
+        let url = match self.vetting.url(&request.url) {
+            Ok(url) => url,
+            Err(problem) => {
+                warn!(error = %problem, "a target was refused before it was called");
+                return Outcome::Failed(Failure::Blocked);
+            }
+        };
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let deadline = Duration::try_from(request.deadline).unwrap_or_default();
+        let failure = match tokio::time::timeout(deadline, self.exchange(url, request)).await {
+            Ok(Ok(outcome)) => return outcome,
+            Ok(Err(error)) => {
+                let failure = classify(&error);
+                // The URL may hold what is nobody's business.
+                debug!(host, ?failure, cause = %causes(&error.without_url()), "a request failed");
+                failure
+            }
+            Err(_) => Failure::Timeout,
+        };
+        if failure == Failure::Blocked {
+            warn!(host, "a target was refused when it was resolved");
+        }
+        Outcome::Failed(failure)
+    }
+}
+
+fn tls() -> Result<ClientConfig, rustls::Error> {
+    let mut roots = RootCertStore::empty();
+    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut tls = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(tls)
+}
+
+#[cfg(test)]
+mod tests;
