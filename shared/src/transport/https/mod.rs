@@ -66,13 +66,15 @@ impl Https {
     /// # Errors
     /// See [`HttpsError`].
     pub fn new(vetting: Vetting, clock: Arc<dyn Clock>) -> Result<Self, HttpsError> {
-        Self::resolving(vetting, clock, Arc::new(SystemLookup))
+        let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned();
+        Self::with(vetting, clock, Arc::new(SystemLookup), roots.collect())
     }
 
-    fn resolving(
+    fn with(
         vetting: Vetting,
         clock: Arc<dyn Clock>,
         lookup: Arc<dyn Lookup>,
+        roots: RootCertStore,
     ) -> Result<Self, HttpsError> {
         let vetting = Arc::new(vetting);
         let resolver = Vetted {
@@ -85,7 +87,7 @@ impl Https {
             .referer(false)
             .retry(reqwest::retry::never())
             .dns_resolver(Arc::new(resolver))
-            .tls_backend_preconfigured(tls().map_err(HttpsError::Tls)?)
+            .tls_backend_preconfigured(tls(roots).map_err(HttpsError::Tls)?)
             .http1_max_headers(HEADERS_MOST)
             .http2_max_header_list_size(HEADER_BYTES_MOST)
             .pool_idle_timeout(IDLE)
@@ -161,9 +163,7 @@ impl Transport for Https {
     }
 }
 
-fn tls() -> Result<ClientConfig, rustls::Error> {
-    let mut roots = RootCertStore::empty();
-    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+fn tls(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut tls = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?

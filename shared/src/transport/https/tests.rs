@@ -47,7 +47,8 @@ fn resolving(vetting: Vetting, answers: &[&[&str]]) -> Https {
         .map(|answer| answer.iter().map(parse).collect())
         .collect();
     let stub = Arc::new(Stub(Mutex::new(answers)));
-    Https::resolving(vetting, Arc::new(SystemClock), stub).expect("its configuration is taken")
+    Https::with(vetting, Arc::new(SystemClock), stub, RootCertStore::empty())
+        .expect("its configuration is taken")
 }
 
 fn request(url: impl Into<String>, deadline_ms: i64) -> Request {
@@ -375,8 +376,13 @@ async fn whatever_is_slow_ends_at_the_deadline() {
             Box::pin(std::future::pending())
         }
     }
-    let https = Https::resolving(vetting(), Arc::new(SystemClock), Arc::new(Never))
-        .expect("its configuration is taken");
+    let https = Https::with(
+        vetting(),
+        Arc::new(SystemClock),
+        Arc::new(Never),
+        RootCertStore::empty(),
+    )
+    .expect("its configuration is taken");
     assert_eq!(
         timed(&https, "https://shop.example/".to_owned()).await,
         timeout
@@ -580,4 +586,127 @@ async fn many_requests_at_once_are_each_judged_by_their_own_url() {
         let want = if n % 2 == 0 { Some(200) } else { None };
         assert_eq!(status(outcome), want, "{n}: {outcome:?}");
     }
+}
+
+/// A server's side of TLS for `shop.example`, and the root that its certificate chains to.
+fn certified(alpn: &[u8]) -> (tokio_rustls::TlsAcceptor, RootCertStore) {
+    let root_key = rcgen::KeyPair::generate().expect("a key");
+    let mut root = rcgen::CertificateParams::default();
+    root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let mut roots = RootCertStore::empty();
+    let certificate = root.self_signed(&root_key).expect("a certificate");
+    roots.add(certificate.der().clone()).expect("a root");
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let leaf = rcgen::CertificateParams::new(vec!["shop.example".to_owned()]).expect("a name");
+    let leaf = leaf
+        .signed_by(&key, &rcgen::Issuer::new(root, root_key))
+        .expect("a certificate");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider has them")
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![leaf.der().clone()],
+            rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).expect("a key"),
+        )
+        .expect("the key is the certificate's");
+    tls.alpn_protocols = vec![alpn.to_vec()];
+    (tokio_rustls::TlsAcceptor::from(Arc::new(tls)), roots)
+}
+
+/// A transport that trusts `roots` and finds every name on the loopback.
+fn trusting(roots: RootCertStore) -> Https {
+    let stub = Stub(Mutex::new(VecDeque::from([vec![
+        "127.0.0.1".parse().expect("an address"),
+    ]])));
+    Https::with(vetting(), Arc::new(SystemClock), Arc::new(stub), roots)
+        .expect("its configuration is taken")
+}
+
+#[tokio::test]
+async fn a_certificate_must_be_trusted_and_the_names_own() {
+    let (acceptor, roots) = certified(b"http/1.1");
+    let address = serving(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let Ok(mut stream) = acceptor.accept(stream).await else {
+                return;
+            };
+            let mut head = [0; 4096];
+            let _ = stream.read(&mut head).await;
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+                .await;
+        }
+    })
+    .await;
+    let cases = [
+        ("shop.example", roots.clone(), Ok(200)),
+        ("else.example", roots, Err(Failure::Tls)),
+        (
+            "shop.example",
+            webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(),
+            Err(Failure::Tls),
+        ),
+    ];
+    for (name, roots, want) in cases {
+        let url = format!("https://{name}:{}/", address.port());
+        let got = match trusting(roots).post(request(url, 5000)).await {
+            Outcome::Answered { status, .. } => Ok(status),
+            Outcome::Failed(failure) => Err(failure),
+        };
+        assert_eq!(got, want, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn one_http2_connection_carries_several_requests_at_once_and_a_reset_is_no_answer() {
+    let (acceptor, roots) = certified(b"h2");
+    let connections = Arc::new(Mutex::new(0));
+    let count = connections.clone();
+    let address = serving(move |stream| {
+        let acceptor = acceptor.clone();
+        *count.lock().expect("nobody panics with the lock") += 1;
+        async move {
+            let Ok(stream) = acceptor.accept(stream).await else {
+                return;
+            };
+            let Ok(mut connection) = h2::server::handshake(stream).await else {
+                return;
+            };
+            while let Some(Ok((request, mut respond))) = connection.accept().await {
+                if request.uri().path() == "/reset" {
+                    respond.send_reset(h2::Reason::INTERNAL_ERROR);
+                    continue;
+                }
+                let answer = http::Response::builder()
+                    .status(202)
+                    .body(())
+                    .unwrap_or_default();
+                if let Ok(mut body) = respond.send_response(answer, false) {
+                    let _ = body.send_data(Bytes::from_static(b"later"), true);
+                }
+            }
+        }
+    })
+    .await;
+    let https = trusting(roots);
+    let url = |path: &str| format!("https://shop.example:{}{path}", address.port());
+    let want = Outcome::Answered {
+        status: 202,
+        retry_after: None,
+        excerpt: "later".to_owned(),
+    };
+    assert_eq!(https.post(request(url("/"), 5000)).await, want);
+    let posts = (0..20).map(|_| https.post(request(url("/"), 5000)));
+    assert!(
+        futures::future::join_all(posts)
+            .await
+            .iter()
+            .all(|outcome| *outcome == want)
+    );
+    assert_eq!(*connections.lock().expect("nobody panics with the lock"), 1);
+    let reset = https.post(request(url("/reset"), 5000)).await;
+    assert_eq!(reset, Outcome::Failed(Failure::Protocol));
 }
