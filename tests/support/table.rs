@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use aws_sdk_dynamodb::Client;
-use data_encoding::HEXLOWER;
+use aws_sdk_dynamodb::types::AttributeValue;
+use data_encoding::{BASE64, HEXLOWER};
 use dynoxide::Database;
 use jiff::SignedDuration;
+use serde_json::{Value, json};
 use shared::aws::{Account, Clients};
 use shared::config::environment;
 use shared::entropy::{Entropy, SystemEntropy};
@@ -18,6 +20,9 @@ use crate::meter::Meter;
 
 /// Names where the contract tests run, if not on the embedded parts.
 pub const ENDPOINT: &str = "PAYRELAY_CONTRACT_ENDPOINT";
+
+/// What seals the secrets of the tests' stores.
+pub const SEAL_KEYS: &str = "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 /// How long the tests' stores keep what they record.
 pub const RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -54,7 +59,7 @@ impl Table {
             .await
             .context("making the table")?;
         meter.take();
-        let keyring = Keyring::parse("k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")?;
+        let keyring = Keyring::parse(SEAL_KEYS)?;
         Ok(Self {
             client,
             name,
@@ -83,6 +88,22 @@ impl Table {
         .metered(true)
     }
 
+    /// Every item, in the form of the service's protocol: to play the service to a function.
+    ///
+    /// # Errors
+    /// The SDK's.
+    pub async fn items(&self) -> Result<Vec<Value>> {
+        let mut pages = self.client.scan().table_name(&self.name).into_paginator().send();
+        let mut items = Vec::new();
+        while let Some(page) = pages.next().await {
+            for item in page?.items() {
+                let fields = item.iter().map(|(name, value)| (name.clone(), protocol(value)));
+                items.push(Value::Object(fields.collect()));
+            }
+        }
+        Ok(items)
+    }
+
     /// Everything in the table, as the SDK prints it: to look for what must not be there in clear.
     ///
     /// # Errors
@@ -101,6 +122,22 @@ impl Table {
             }
         }
         Ok(text)
+    }
+}
+
+/// A value as the service writes it.
+fn protocol(value: &AttributeValue) -> Value {
+    match value {
+        AttributeValue::S(text) => json!({ "S": text }),
+        AttributeValue::N(number) => json!({ "N": number }),
+        AttributeValue::B(bytes) => json!({ "B": BASE64.encode(bytes.as_ref()) }),
+        AttributeValue::Bool(flag) => json!({ "BOOL": flag }),
+        AttributeValue::L(list) => json!({ "L": list.iter().map(protocol).collect::<Vec<_>>() }),
+        AttributeValue::M(map) => {
+            let fields = map.iter().map(|(name, value)| (name.clone(), protocol(value)));
+            json!({ "M": fields.collect::<serde_json::Map<_, _>>() })
+        }
+        _ => Value::Null,
     }
 }
 

@@ -112,36 +112,42 @@ impl Deliver {
             Some(_) => None,
         };
         match (skip, endpoint) {
-            (None, Some(endpoint)) => self.attempt(task, &endpoint, delivery, version).await,
+            (None, Some(endpoint)) => self.attempt(task, &endpoint, delivery, version, &received.id).await,
             (Some(state), _) => {
                 delivery.state = state;
+                delivery.hold = None;
                 self.close(delivery, version).await
             }
             (None, None) => Ok(Disposition::Done),
         }
     }
 
-    /// Reads the record where another message may have been at work.
-    async fn before(&self, task: &DeliverTask, received: &Received) -> Result<Before, StoreError> {
-        let key = key(task);
-        if !task.check && received.count <= 1 {
-            return Ok(Before::Try(Delivery::new(key, task.guard.clone()), None));
+    /// Reads the record where another message may have been at work, and claims the delivery if nobody holds it.
+    async fn before(&self, task: &DeliverTask, message: &Received) -> Result<Before, StoreError> {
+        let fresh = || Delivery::new(key(task), task.guard.clone());
+        if !task.check && message.count <= 1 {
+            return Ok(Before::Try(fresh(), None));
         }
-        let Some(Read {
-            value: delivery,
-            version,
-        }) = self.deliveries.delivery(&key).await?
-        else {
-            return Ok(Before::Try(Delivery::new(key, task.guard.clone()), None));
-        };
-        if delivery.state.settled() || task.hop < delivery.hop {
-            return Ok(Before::Over);
+        for _ in 0..RACES {
+            let (mut delivery, version) = match self.deliveries.delivery(&key(task)).await? {
+                Some(Read { value, version }) => (value, Some(version)),
+                None => (fresh(), None),
+            };
+            let now = self.clock.now();
+            if delivery.state.settled() || task.hop < delivery.hop {
+                return Ok(Before::Over);
+            }
+            let free_at = delivery.held_from(&message.id, now).max(delivery.state.due());
+            if let Some(free_at) = free_at.filter(|free_at| *free_at > now) {
+                return Ok(Before::Wait(until(now, free_at), delivery.tried()));
+            }
+            if delivery.held_by(&message.id) {
+                return Ok(Before::Try(delivery, version));
+            }
+            delivery.claim(&message.id, now);
+            let _raced = self.deliveries.save_delivery(&delivery, version, now).await?;
         }
-        let now = self.clock.now();
-        match delivery.state.due() {
-            Some(due) if due > now => Ok(Before::Wait(until(now, due), delivery.tried())),
-            Some(_) | None => Ok(Before::Try(delivery, Some(version))),
-        }
+        Ok(Before::Wait(SignedDuration::from_secs(1), 0))
     }
 
     async fn holds(&self, task: &DeliverTask) -> Result<bool, StoreError> {
@@ -169,6 +175,7 @@ impl Deliver {
         endpoint: &Endpoint,
         mut delivery: Delivery,
         mut version: Option<Version>,
+        message: &str,
     ) -> Result<Disposition, StoreError> {
         let began = self.clock.now();
         let outcome = match request::build(&task.event, endpoint, began) {
@@ -185,6 +192,7 @@ impl Deliver {
         };
         for _ in 0..RACES {
             delivery.settle(tried.clone(), &outcome, verdict, terms, now);
+            delivery.keep(message);
             if self
                 .deliveries
                 .save_delivery(&delivery, version, now)

@@ -41,7 +41,7 @@ async fn main() -> anyhow::Result<()> {
         clock: clock.clone(),
         entropy,
     };
-    let batch = Batch::new(Arc::new(worker), queues, store, clock);
+    let batch = Batch::new(Arc::new(worker), queues.clone(), queues, store, clock);
     let handle = async |event: LambdaEvent<SqsEvent>| {
         Ok::<_, Error>(response(batch.run(received(event.payload)?).await))
     };

@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::SignedDuration;
 use shared::delivery::{Endpoint, EndpointState};
 use shared::event::{Chosen, Event, NoReceiver, Recipients, Role, default_roles};
 use shared::ids::{EndpointId, Round};
 use shared::problem::chain;
 use shared::queue::batch::rest;
-use shared::queue::task::{DeliverTask, PublishTask, send};
-use shared::queue::{Disposition, Enqueue, Handle, Queue, QueueError, Received, Task};
+use shared::queue::task::{DeliverTask, PublishTask};
+use shared::queue::{Disposition, Handle, Message, Queue, Received, Task};
 use shared::store::{Endpoints, EventRecord, Events, Read, Recorded, Saved, StoreError};
 use shared::time::Clock;
 use tracing::{info, warn};
@@ -24,8 +25,6 @@ pub struct Fanout {
     pub events: Arc<dyn Events>,
     /// Who there is to hear of them.
     pub endpoints: Arc<dyn Endpoints>,
-    /// Where deliveries go.
-    pub queues: Arc<dyn Enqueue>,
     /// The time events are recorded at.
     pub clock: Arc<dyn Clock>,
 }
@@ -35,8 +34,6 @@ pub struct Fanout {
 enum Trouble {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error(transparent)]
-    Queue(#[from] QueueError),
     #[error("others kept changing the event")]
     Contended,
 }
@@ -55,7 +52,7 @@ impl Handle for Fanout {
             return Disposition::Done;
         };
         match self.publish(task).await {
-            Ok(()) => Disposition::Done,
+            Ok(disposition) => disposition,
             Err(trouble) => {
                 warn!(
                     message.id = received.id,
@@ -72,7 +69,7 @@ impl Handle for Fanout {
 }
 
 impl Fanout {
-    async fn publish(&self, task: PublishTask) -> Result<(), Trouble> {
+    async fn publish(&self, task: PublishTask) -> Result<Disposition, Trouble> {
         let roles = task
             .roles
             .clone()
@@ -93,7 +90,8 @@ impl Fanout {
                     skipped = recipients.skipped(),
                     "event recorded"
                 );
-                self.deliver(&task, recipients.endpoints(), false).await
+                let chosen: Vec<_> = recipients.endpoints().cloned().collect();
+                Ok(Disposition::Forward(deliveries(&task, &chosen, false)))
             }
             Recorded::Known(known) => self.again(&task, &roles, &endpoints, *known).await,
         }
@@ -106,7 +104,7 @@ impl Fanout {
         roles: &BTreeSet<Role>,
         endpoints: &[Endpoint],
         mut known: Read<EventRecord>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<Disposition, Trouble> {
         let (tenant, id) = (&task.tenant, &task.event.id);
         if known.value.event.event_type != task.event.event_type
             || known.value.event.data != task.event.data
@@ -116,80 +114,61 @@ impl Fanout {
                 event.id = id.as_str(),
                 "another payload under a known id; the first is kept"
             );
-            return Ok(self.events.note_conflict(tenant, id).await?);
+            self.events.note_conflict(tenant, id).await?;
+            return Ok(Disposition::Done);
         }
         for _ in 0..RACES {
             let Recipients::Chosen(chosen) = &known.value.recipients else {
-                return Ok(());
+                return Ok(Disposition::Done);
             };
-            let missing: BTreeSet<_> = roles
-                .iter()
-                .filter(|role| !chosen.contains_key(role))
-                .copied()
-                .collect();
+            let (ours, missing): (BTreeSet<_>, BTreeSet<_>) = roles.iter().partition(|role| chosen.contains_key(role));
+            let known_before = endpoints_of(chosen, &ours).cloned().collect::<Vec<_>>();
             if missing.is_empty() {
-                let ours = endpoints_of(chosen, roles);
-                return self.deliver(task, ours.iter().copied(), true).await;
+                return Ok(Disposition::Forward(deliveries(task, &known_before, true)));
             }
-            let mut all = chosen.clone();
-            all.extend(choose(&missing, endpoints, &task.event));
-            let recipients = Recipients::Chosen(all);
-            if self
-                .events
-                .set_recipients(tenant, id, &recipients, known.version)
-                .await?
-                == Saved::Stored
-            {
-                info!(
-                    tenant = tenant.as_str(),
-                    event.id = id.as_str(),
-                    ?missing,
-                    "recipients added to an event"
-                );
+            let added = choose(&missing, endpoints, &task.event);
+            let new: Vec<_> = endpoints_of(&added, &missing).cloned().collect();
+            let all = chosen.clone().into_iter().chain(added).collect();
+            if self.events.set_recipients(tenant, id, &Recipients::Chosen(all), known.version).await? == Saved::Stored {
+                info!(tenant = tenant.as_str(), event.id = id.as_str(), ?missing, "recipients added to an event");
+                let mut forward = deliveries(task, &new, false);
+                forward.extend(deliveries(task, &known_before, true));
+                return Ok(Disposition::Forward(forward));
             }
-            known = self
-                .events
-                .event(tenant, id)
-                .await?
-                .ok_or(Trouble::Contended)?;
+            known = self.events.event(tenant, id).await?.ok_or(Trouble::Contended)?;
         }
         Err(Trouble::Contended)
     }
+}
 
-    async fn deliver(
-        &self,
-        task: &PublishTask,
-        endpoints: impl Iterator<Item = &EndpointId>,
-        check: bool,
-    ) -> Result<(), Trouble> {
-        let deliver = |endpoint: &EndpointId| {
-            Task::Deliver(DeliverTask {
-                tenant: task.tenant.clone(),
-                event: task.event.clone(),
-                endpoint: endpoint.clone(),
-                round: Round::FIRST,
-                hop: 0,
-                check,
-                guard: task.guard.clone(),
-            })
-        };
-        Ok(send(self.queues.as_ref(), endpoints.map(deliver)).await?)
-    }
+/// A loser's deliveries come so much later than the winner's, which may be under way.
+const AFTER_THE_WINNER: SignedDuration = SignedDuration::from_secs(30);
+
+fn deliveries(task: &PublishTask, endpoints: &[EndpointId], check: bool) -> Vec<(Queue, Message)> {
+    let delivery = |endpoint: &EndpointId| {
+        let task = Task::Deliver(DeliverTask {
+            tenant: task.tenant.clone(),
+            event: task.event.clone(),
+            endpoint: endpoint.clone(),
+            round: Round::FIRST,
+            hop: 0,
+            check,
+            guard: task.guard.clone(),
+        });
+        let delay = if check { AFTER_THE_WINNER } else { SignedDuration::ZERO };
+        (Queue::Deliver, Message { delay, ..task.encode() })
+    };
+    endpoints.iter().map(delivery).collect()
 }
 
 fn endpoints_of<'a>(
     chosen: &'a BTreeMap<Role, Chosen>,
     roles: &BTreeSet<Role>,
-) -> Vec<&'a EndpointId> {
-    let of_role = |chosen: &'a Chosen| match chosen {
+) -> impl Iterator<Item = &'a EndpointId> {
+    chosen.iter().filter(|(role, _)| roles.contains(role)).flat_map(|(_, chosen)| match chosen {
         Chosen::Endpoints(endpoints) => endpoints.iter(),
         Chosen::Nobody(_) => [].iter(),
-    };
-    chosen
-        .iter()
-        .filter(|(role, _)| roles.contains(role))
-        .flat_map(|(_, chosen)| of_role(chosen))
-        .collect()
+    })
 }
 
 /// Who of `endpoints` hears of `event` in each of `roles`, or why nobody does.

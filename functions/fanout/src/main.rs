@@ -33,10 +33,9 @@ async fn main() -> anyhow::Result<()> {
     let worker = Fanout {
         events: store.clone(),
         endpoints: Arc::new(CachedEndpoints::new(store.clone(), &clock)),
-        queues: queues.clone(),
         clock: clock.clone(),
     };
-    let batch = Batch::new(Arc::new(worker), queues, store, clock);
+    let batch = Batch::new(Arc::new(worker), queues.clone(), queues, store, clock);
     let handle = async |event: LambdaEvent<SqsEvent>| {
         Ok::<_, Error>(response(batch.run(received(event.payload)?).await))
     };

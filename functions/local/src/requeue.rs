@@ -76,7 +76,8 @@ async fn unfinished(
         .context("its deliveries")?;
     let chosen = read.value.recipients.endpoints().cloned();
     let mut messages = Vec::new();
-    for (endpoint, delivery) in latest(chosen, tried) {
+    for (endpoint, mut delivery) in latest(chosen, tried) {
+        release(store, delivery.as_mut(), now).await?;
         let due = match delivery.as_ref().map(|delivery| delivery.state) {
             // `sweep` finds it in the table when it is due.
             Some(State::Parked { .. }) => continue,
@@ -108,6 +109,17 @@ async fn unfinished(
         queues.send(shared::queue::Queue::Deliver, messages).await?;
     }
     Ok(queued)
+}
+
+/// The message that held a delivery is gone with the process.
+async fn release(store: &DynamoStore, delivery: Option<&mut Delivery>, now: Timestamp) -> anyhow::Result<()> {
+    let Some(delivery) = delivery.filter(|delivery| delivery.hold.is_some()) else { return Ok(()) };
+    let Some(mut read) = store.delivery(&delivery.key).await.context("a delivery")? else { return Ok(()) };
+    read.value.hold = None;
+    // Nobody else runs yet.
+    let _saved = store.save_delivery(&read.value, Some(read.version), now).await.context("a delivery")?;
+    *delivery = read.value;
+    Ok(())
 }
 
 /// The last round of every endpoint that an event is for; `None` where it was never tried.

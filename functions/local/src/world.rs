@@ -89,19 +89,17 @@ impl World {
         let endpoints = Arc::new(CachedEndpoints::new(store.clone(), &clock));
         let enqueue: Arc<dyn Enqueue> = queues.clone();
         let lift = |handler: Arc<dyn Handle>| {
-            Batch::new(handler, queues.clone(), store.clone(), clock.clone())
+            Batch::new(handler, enqueue.clone(), queues.clone(), store.clone(), clock.clone())
         };
         let workers = [
             lift(Arc::new(Recover {
                 intents: store.clone(),
                 events: store.clone(),
-                queues: enqueue.clone(),
                 clock: clock.clone(),
             })),
             lift(Arc::new(Fanout {
                 events: store.clone(),
                 endpoints: endpoints.clone(),
-                queues: enqueue.clone(),
                 clock: clock.clone(),
             })),
             lift(Arc::new(Deliver {

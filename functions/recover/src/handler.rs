@@ -1,7 +1,7 @@
 //! One signal: join it into its intent, store that if it changed, send the events, let go.
 //!
 //! The write is conditional on the version read, so of two signals of one invoice at once one reads again. Events
-//! are sent after the write, and a replay that finds the write done sends them again under the same ids: dying on
+//! are sent after the write and before the message is let go, and a replay that finds the write done sends them again under the same ids: dying on
 //! any line loses nothing and tells nothing twice.
 
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use shared::ids::{EventId, SignalId, TenantId};
 use shared::platform::Ignored;
 use shared::problem::chain;
 use shared::queue::batch::rest;
-use shared::queue::task::{IgnoredTask, PublishTask, SignalTask, send};
-use shared::queue::{Disposition, Enqueue, Handle, Queue, QueueError, Received, Task};
+use shared::queue::task::{IgnoredTask, PublishTask, SignalTask};
+use shared::queue::{Disposition, Handle, Queue, Received, Task};
 use shared::recovery::step;
 use shared::store::{Events, Intents, Saved, StoreError};
 use shared::time::Clock;
@@ -27,8 +27,6 @@ pub struct Recover {
     pub intents: Arc<dyn Intents>,
     /// Where notifications of no interest are recorded.
     pub events: Arc<dyn Events>,
-    /// Where events go.
-    pub queues: Arc<dyn Enqueue>,
     /// The time signals are remembered by.
     pub clock: Arc<dyn Clock>,
 }
@@ -38,8 +36,6 @@ pub struct Recover {
 enum Trouble {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error(transparent)]
-    Queue(#[from] QueueError),
     #[error("others kept changing the intent")]
     Contended,
 }
@@ -57,10 +53,10 @@ impl Handle for Recover {
         let done = match task {
             Task::Signal(task) => self.signal(task).await,
             Task::Ignored(task) => self.ignored(task).await,
-            Task::Publish(_) | Task::Deliver(_) => Ok(()),
+            Task::Publish(_) | Task::Deliver(_) => Ok(Disposition::Done),
         };
         match done {
-            Ok(()) => Disposition::Done,
+            Ok(disposition) => disposition,
             Err(trouble) => {
                 warn!(
                     message.id = received.id,
@@ -77,7 +73,7 @@ impl Handle for Recover {
 }
 
 impl Recover {
-    async fn signal(&self, SignalTask { tenant, signal }: SignalTask) -> Result<(), Trouble> {
+    async fn signal(&self, SignalTask { tenant, signal }: SignalTask) -> Result<Disposition, Trouble> {
         for _ in 0..RACES {
             let now = self.clock.now();
             let read = self.intents.intent(&tenant, &signal.intent).await?;
@@ -102,19 +98,15 @@ impl Recover {
                 "signal joined"
             );
             let publish = |event| {
-                Task::Publish(PublishTask {
-                    tenant: tenant.clone(),
-                    event,
-                    roles: None,
-                    guard: None,
-                })
+                let task = PublishTask { tenant: tenant.clone(), event, roles: None, guard: None };
+                (Queue::Fanout, Task::Publish(task).encode())
             };
-            return Ok(send(self.queues.as_ref(), step.events.into_iter().map(publish)).await?);
+            return Ok(Disposition::Forward(step.events.into_iter().map(publish).collect()));
         }
         Err(Trouble::Contended)
     }
 
-    async fn ignored(&self, IgnoredTask { tenant, ignored }: IgnoredTask) -> Result<(), Trouble> {
+    async fn ignored(&self, IgnoredTask { tenant, ignored }: IgnoredTask) -> Result<Disposition, Trouble> {
         let event = event_of(&tenant, &ignored);
         let nobody = Recipients::SetAside(SetAside::NotHandled);
         let _recorded = self
@@ -128,7 +120,7 @@ impl Recover {
             event.type = event.event_type.as_str(),
             "notification recorded as ignored"
         );
-        Ok(())
+        Ok(Disposition::Done)
     }
 }
 

@@ -32,10 +32,9 @@ async fn main() -> anyhow::Result<()> {
     let worker = Recover {
         intents: store.clone(),
         events: store.clone(),
-        queues: queues.clone(),
         clock: clock.clone(),
     };
-    let batch = Batch::new(Arc::new(worker), queues, store, clock);
+    let batch = Batch::new(Arc::new(worker), queues.clone(), queues, store, clock);
     let handle = async |event: LambdaEvent<SqsEvent>| {
         Ok::<_, Error>(response(batch.run(received(event.payload)?).await))
     };

@@ -188,6 +188,20 @@ impl State {
     }
 }
 
+/// Which message works on a delivery. Messages come twice; while one holds a delivery, another one waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// The message's id, the same at every receipt.
+    pub by: String,
+    /// It holds the delivery until then, unless it says otherwise before.
+    pub until: Timestamp,
+}
+
+/// A message that has claimed a delivery holds it for so long: a try and what belongs to it fit in.
+const CLAIM: SignedDuration = SignedDuration::from_secs(30);
+/// A message that waits for its next try keeps its hold for so long beyond it.
+const OVERDUE: SignedDuration = SignedDuration::from_mins(1);
+
 /// One event on its way to one endpoint, in one round.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
@@ -201,6 +215,8 @@ pub struct Delivery {
     pub hop: u32,
     /// What must hold for it to be tried.
     pub guard: Option<Guard>,
+    /// Which message works on it.
+    pub hold: Option<Hold>,
 }
 
 /// What the policy of an endpoint makes of a failed try.
@@ -224,6 +240,7 @@ impl Delivery {
             tries: Vec::new(),
             hop: 0,
             guard,
+            hold: None,
         }
     }
 
@@ -231,6 +248,38 @@ impl Delivery {
     #[must_use]
     pub fn tried(&self) -> u32 {
         u32::try_from(self.tries.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Until when a message other than `message` holds it, if one does at `now`.
+    #[must_use]
+    pub fn held_from(&self, message: &str, now: Timestamp) -> Option<Timestamp> {
+        let hold = self.hold.as_ref()?;
+        (hold.by != message && hold.until > now).then_some(hold.until)
+    }
+
+    /// Whether `message` holds it, even if its time is over.
+    #[must_use]
+    pub fn held_by(&self, message: &str) -> bool {
+        self.hold.as_ref().is_some_and(|hold| hold.by == message)
+    }
+
+    /// Gives it to `message` for the time of a try.
+    pub fn claim(&mut self, message: &str, now: Timestamp) {
+        self.hold = Some(Hold { by: message.to_owned(), until: later(now, CLAIM) });
+    }
+
+    /// After a try: `message` keeps it if it is to try again, else nobody holds it.
+    pub fn keep(&mut self, message: &str) {
+        self.hold = match self.state {
+            State::Retrying { due } => Some(Hold { by: message.to_owned(), until: later(due, OVERDUE) }),
+            State::Queued
+            | State::Parked { .. }
+            | State::Delivered
+            | State::GivenUp { .. }
+            | State::Superseded
+            | State::Expired
+            | State::Skipped { .. } => None,
+        };
     }
 
     /// Records a try that ended at `now` and settles what follows. A try that ends after the round was settled
@@ -424,6 +473,23 @@ mod tests {
         settle(&mut delivery, 200, &policy, None, 3);
         settle(&mut delivery, 500, &policy, None, 4);
         assert_eq!((delivery.state, delivery.tried()), (State::Delivered, 4));
+    }
+
+    #[test]
+    fn one_message_at_a_time_holds_a_delivery() {
+        let mut delivery = delivery();
+        assert_eq!(delivery.held_from("m1", at(0)), None, "nobody does at first");
+        delivery.claim("m1", at(0));
+        assert!(delivery.held_by("m1"));
+        assert_eq!(delivery.held_from("m1", at(0)), None);
+        assert_eq!(delivery.held_from("m2", at(29)), Some(at(30)));
+        assert_eq!(delivery.held_from("m2", at(30)), None, "a message that died holds nothing for ever");
+        settle(&mut delivery, 500, &Policy::Ladder { waits_s: vec![5, 3600] }, None, 10);
+        delivery.keep("m1");
+        assert_eq!(delivery.held_from("m2", at(20)), Some(at(75)), "a minute beyond its next try");
+        settle(&mut delivery, 500, &Policy::Ladder { waits_s: vec![5, 3600] }, None, 15);
+        delivery.keep("m1");
+        assert_eq!(delivery.hold, None, "parked, it waits for whoever comes");
     }
 
     #[test]

@@ -1,29 +1,34 @@
 //! A handler of one message, lifted to a batch: concurrent, one panic apart from the others, partial failures.
 //!
-//! Every message ends in one of three ways. *Done*: it is let go. *Retry*: its visibility is set to the wait, as
+//! Every message ends in one of four ways. *Done*: it is let go. *Forward*: it is let go once what it leads to is
+//! durable on its queues; what a batch forwards is sent together, since requests are what is billed. *Retry*: its visibility is set to the wait, as
 //! the last act, and it is reported as failed. *Quarantined*: it can't be decoded, panicked three times, or came
 //! 20 times more often than its tries explain; it is written to the table and let go. An endpoint's refusal never
 //! ends there.
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use futures::future::join_all;
+use futures::future::{join_all, try_join_all};
 use jiff::SignedDuration;
 use tracing::{error, warn};
 
-use super::{Defer, Queue, Receipt, Received, Task};
+use super::{Defer, Enqueue, Message, Queue, Receipt, Received, Task};
+use crate::problem::chain;
 use crate::store::{Cause, Quarantine, Quarantined};
 use crate::time::Clock;
 
 /// What becomes of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Disposition {
     /// Its work is done.
     Done,
+    /// Its work is done once these are sent.
+    Forward(Vec<(Queue, Message)>),
     /// It is to come again.
     Retry {
         /// After so long; at least a second.
@@ -55,6 +60,7 @@ const HIDDEN_MOST: SignedDuration = SignedDuration::from_hours(11);
 /// Runs a handler over batches.
 pub struct Batch {
     handler: Arc<dyn Handle>,
+    enqueue: Arc<dyn Enqueue>,
     defer: Arc<dyn Defer>,
     quarantine: Arc<dyn Quarantine>,
     clock: Arc<dyn Clock>,
@@ -65,16 +71,12 @@ impl Batch {
     #[must_use]
     pub fn new(
         handler: Arc<dyn Handle>,
+        enqueue: Arc<dyn Enqueue>,
         defer: Arc<dyn Defer>,
         quarantine: Arc<dyn Quarantine>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self {
-            handler,
-            defer,
-            quarantine,
-            clock,
-        }
+        Self { handler, enqueue, defer, quarantine, clock }
     }
 
     /// The queue whose messages it reads.
@@ -86,15 +88,15 @@ impl Batch {
     /// Handles a batch; answers the ids of the messages that are to come again.
     pub async fn run(&self, messages: Vec<Received>) -> Vec<String> {
         let dispositions = join_all(messages.iter().map(|message| self.one(message))).await;
+        let dispositions = self.forward(&messages, dispositions).await;
         let again: Vec<(&Received, SignedDuration)> = messages
             .iter()
             .zip(dispositions)
             .filter_map(|(message, disposition)| match disposition {
-                Disposition::Done => None,
-                Disposition::Retry { after, .. } => Some((
-                    message,
-                    after.clamp(SignedDuration::from_secs(1), HIDDEN_MOST),
-                )),
+                Disposition::Done | Disposition::Forward(_) => None,
+                Disposition::Retry { after, .. } => {
+                    Some((message, after.clamp(SignedDuration::from_secs(1), HIDDEN_MOST)))
+                }
             })
             .collect();
         let leases: Vec<(Receipt, SignedDuration)> = again
@@ -111,6 +113,34 @@ impl Batch {
             .into_iter()
             .map(|(message, _)| message.id.clone())
             .collect()
+    }
+
+    /// Sends what the messages lead to, a request for each queue. If that fails, all who had a part in it come again:
+    /// what may have been sent is sent once more, and its readers know it.
+    async fn forward(&self, messages: &[Received], dispositions: Vec<Disposition>) -> Vec<Disposition> {
+        let mut sends = BTreeMap::<Queue, Vec<Message>>::new();
+        let mut settled = Vec::new();
+        for disposition in dispositions {
+            settled.push(match disposition {
+                Disposition::Forward(forward) => {
+                    for (queue, message) in forward {
+                        sends.entry(queue).or_default().push(message);
+                    }
+                    None
+                }
+                Disposition::Done | Disposition::Retry { .. } => Some(disposition),
+            });
+        }
+        let sent = try_join_all(sends.into_iter().map(|(queue, batch)| self.enqueue.send(queue, batch))).await;
+        if let Err(problem) = &sent {
+            warn!(queue = self.queue().as_str(), error = chain(problem), "could not send what messages lead to");
+        }
+        let settle = |(message, disposition): (&Received, Option<Disposition>)| match (disposition, &sent) {
+            (Some(disposition), _) => disposition,
+            (None, Ok(_)) => Disposition::Done,
+            (None, Err(_)) => Disposition::Retry { after: rest(message.count), tries: 0 },
+        };
+        messages.iter().zip(settled).map(settle).collect()
     }
 
     async fn one(&self, message: &Received) -> Disposition {
@@ -143,7 +173,7 @@ impl Batch {
             {
                 self.quarantine(message, Cause::Stuck, Some(tenant)).await
             }
-            Disposition::Retry { .. } | Disposition::Done => disposition,
+            Disposition::Retry { .. } | Disposition::Forward(_) | Disposition::Done => disposition,
         }
     }
 

@@ -8,7 +8,7 @@ use super::{
     BODY, DUE_INDEX, DUE_PK, DUE_SK, Fields, Find, Item, Key, SK, STATE, TIME_PK, TIME_SK, TTL,
     VERSION, WRITER, bytes, next, number, pack_json, shard, sortable, sortable_up, text,
 };
-use crate::delivery::{Delivery, DeliveryKey, Guard, State, Try};
+use crate::delivery::{Delivery, DeliveryKey, Guard, Hold, State, Try};
 use crate::ids::{EndpointId, EventId, Round, TenantId};
 use crate::store::{Read, StoreError, Version};
 
@@ -24,6 +24,8 @@ struct Body {
     hop: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     guard: Option<Guard>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hold: Option<Hold>,
 }
 
 pub(crate) fn delivery_key(key: &DeliveryKey) -> Key {
@@ -46,6 +48,7 @@ pub(crate) fn new_delivery(
         tries: delivery.tries.clone(),
         hop: (delivery.hop > 0).then_some(delivery.hop),
         guard: delivery.guard.clone(),
+        hold: delivery.hold.clone(),
     };
     let mut item = delivery_key(key).item();
     let mut set = |name: &str, value| item.insert(name.to_owned(), value);
@@ -79,6 +82,7 @@ pub(crate) fn delivery(item: &Item) -> Result<Read<Delivery>, StoreError> {
         tries,
         hop,
         guard,
+        hold,
     } = fields.json(BODY)?;
     let key = parked_key(item)?;
     Ok(Read {
@@ -88,6 +92,7 @@ pub(crate) fn delivery(item: &Item) -> Result<Read<Delivery>, StoreError> {
             tries,
             hop: hop.unwrap_or_default(),
             guard,
+            hold,
         },
         version: fields.version()?,
     })

@@ -1,0 +1,157 @@
+//! Where tests stand between the code and the world: counting effects, and dying after one of them.
+//!
+//! An effect is a write to the table, a request to a queue, or a request to an endpoint. A crash lets the effect
+//! happen and nothing after it: the process is gone before it learns of the answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use jiff::SignedDuration;
+use shared::delivery::{Outcome, Request};
+use shared::queue::{Defer, Enqueue, Lease, Message, Queue, QueueError, Receipt, Received};
+use shared::transport::Transport;
+use tokio::sync::Notify;
+
+/// No crash is planned.
+const NEVER: usize = usize::MAX;
+
+/// Counts effects, and dies after a chosen one.
+#[derive(Debug)]
+pub struct Effects {
+    count: AtomicUsize,
+    last: AtomicUsize,
+    died: Notify,
+}
+
+impl Default for Effects {
+    fn default() -> Self {
+        Self { count: AtomicUsize::new(0), last: AtomicUsize::new(NEVER), died: Notify::new() }
+    }
+}
+
+impl Effects {
+    /// How many effects there were.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    /// Plans the crash after effect `number`, counting from 1 and from now.
+    pub fn die_after(&self, number: usize) {
+        self.count.store(0, Ordering::SeqCst);
+        self.last.store(number, Ordering::SeqCst);
+    }
+
+    /// A new process: nothing more is planned.
+    pub fn restart(&self) {
+        self.last.store(NEVER, Ordering::SeqCst);
+    }
+
+    /// Waits for the crash.
+    pub async fn death(&self) {
+        self.died.notified().await;
+    }
+
+    /// An effect has happened: the process that died by it never gets past this line.
+    async fn happened(&self) {
+        let number = self.count.fetch_add(1, Ordering::SeqCst) + 1;
+        let last = self.last.load(Ordering::SeqCst);
+        if number == last {
+            self.died.notify_one();
+        }
+        if number >= last {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// A wrapper whose effects are counted.
+#[derive(Clone)]
+pub struct Watched<T> {
+    inner: T,
+    effects: Arc<Effects>,
+}
+
+impl<T> Watched<T> {
+    /// Counts the effects of `inner`.
+    pub fn new(inner: T, effects: Arc<Effects>) -> Self {
+        Self { inner, effects }
+    }
+}
+
+#[async_trait]
+impl<T: Enqueue> Enqueue for Watched<T> {
+    async fn send(&self, queue: Queue, messages: Vec<Message>) -> Result<(), QueueError> {
+        let sent = self.inner.send(queue, messages).await;
+        self.effects.happened().await;
+        sent
+    }
+}
+
+#[async_trait]
+impl<T: Lease> Lease for Watched<T> {
+    async fn receive(&self, queue: Queue, most: usize, wait: SignedDuration) -> Result<Vec<Received>, QueueError> {
+        self.inner.receive(queue, most, wait).await
+    }
+
+    async fn delete(&self, queue: Queue, receipts: Vec<Receipt>) -> Result<(), QueueError> {
+        let deleted = self.inner.delete(queue, receipts).await;
+        self.effects.happened().await;
+        deleted
+    }
+}
+
+#[async_trait]
+impl<T: Defer> Defer for Watched<T> {
+    async fn defer(&self, queue: Queue, leases: Vec<(Receipt, SignedDuration)>) -> Result<(), QueueError> {
+        let deferred = self.inner.defer(queue, leases).await;
+        self.effects.happened().await;
+        deferred
+    }
+}
+
+#[async_trait]
+impl<T: Transport> Transport for Watched<T> {
+    async fn post(&self, request: Request) -> Outcome {
+        let outcome = self.inner.post(request).await;
+        self.effects.happened().await;
+        outcome
+    }
+}
+
+/// An HTTP client for the SDK whose writes are counted as effects.
+#[must_use]
+pub fn watched_http(inner: SharedHttpClient, effects: Arc<Effects>) -> SharedHttpClient {
+    http_client_fn(move |settings, components| {
+        let connector = inner.http_connector(settings, components);
+        SharedHttpConnector::new(WatchedConnector { connector, effects: effects.clone() })
+    })
+}
+
+#[derive(Debug)]
+struct WatchedConnector {
+    connector: SharedHttpConnector,
+    effects: Arc<Effects>,
+}
+
+impl HttpConnector for WatchedConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let operation = request.headers().get("x-amz-target").unwrap_or_default();
+        let operation = operation.rsplit('.').next().unwrap_or_default();
+        let writes = ["PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem"];
+        let is_write = writes.contains(&operation);
+        let (call, effects) = (self.connector.call(request), self.effects.clone());
+        HttpConnectorFuture::new(async move {
+            let answer = call.await;
+            if is_write {
+                effects.happened().await;
+            }
+            answer
+        })
+    }
+}
