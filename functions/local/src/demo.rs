@@ -14,7 +14,7 @@ use shared::store::{Accounts, Claimed, EndpointAdmin, KeyRecord, Keys, TenantRec
 /// The tenant.
 pub const TENANT: &str = "demo";
 /// Its API key.
-pub const TENANT_KEY: &str = "pk_demo_tenant";
+pub const TENANT_KEY: &str = "prk_demo_tenant";
 /// Its endpoint, which is the demo receiver.
 pub const ENDPOINT: &str = "demo-receiver";
 /// The secret that deliveries to it are signed with.

@@ -89,6 +89,7 @@ async fn work(world: Arc<World>, queue: Queue, poll: SignedDuration, mut stop: S
             }
         }
     }
+    while batches.try_join_next().is_some() {}
     if !batches.is_empty() {
         info!(
             queue = queue.as_str(),
@@ -120,6 +121,17 @@ pub async fn each_minute<W: Future<Output = ()>>(mut stop: Stop, work: impl Fn()
             () = told(&mut stop) => break,
             _tick = minutes.tick() => work().await,
         }
+    }
+}
+
+/// Works on what doors have accepted until it is recorded, or until whatever keeps it from that keeps on.
+///
+/// Deliveries can be told from what is recorded, so they are left.
+pub async fn record_accepted(world: &World) {
+    let recording =
+        async { while world.work(Queue::Recover).await + world.work(Queue::Fanout).await > 0 {} };
+    if tokio::time::timeout(ENDING_MOST, recording).await.is_err() {
+        warn!("not all that was accepted is recorded");
     }
 }
 

@@ -112,12 +112,23 @@ async fn unfinished(
 }
 
 /// The message that held a delivery is gone with the process.
-async fn release(store: &DynamoStore, delivery: Option<&mut Delivery>, now: Timestamp) -> anyhow::Result<()> {
-    let Some(delivery) = delivery.filter(|delivery| delivery.hold.is_some()) else { return Ok(()) };
-    let Some(mut read) = store.delivery(&delivery.key).await.context("a delivery")? else { return Ok(()) };
+async fn release(
+    store: &DynamoStore,
+    delivery: Option<&mut Delivery>,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let Some(delivery) = delivery.filter(|delivery| delivery.hold.is_some()) else {
+        return Ok(());
+    };
+    let Some(mut read) = store.delivery(&delivery.key).await.context("a delivery")? else {
+        return Ok(());
+    };
     read.value.hold = None;
     // Nobody else runs yet.
-    let _saved = store.save_delivery(&read.value, Some(read.version), now).await.context("a delivery")?;
+    let _saved = store
+        .save_delivery(&read.value, Some(read.version), now)
+        .await
+        .context("a delivery")?;
     *delivery = read.value;
     Ok(())
 }

@@ -13,10 +13,12 @@ use serde::Serialize;
 use shared::aws::Clients;
 use shared::config::environment;
 use shared::entropy::{Entropy, SystemEntropy};
+use shared::ids::TenantId;
 use shared::queue::Queue;
 use shared::queue::memory::MemoryQueues;
 use shared::queue::sqs::SqsQueues;
 use shared::secret::{Keyring, Secret};
+use shared::store::Tenants;
 use shared::store::dynamo::create_table;
 use shared::time::{Clock, SystemClock};
 use shared::transport::https::Https;
@@ -84,37 +86,42 @@ pub async fn run(args: &RunArgs, audience: Audience) -> anyhow::Result<()> {
     if let Some(own) = &ground.own {
         let demo = (!args.no_demo).then_some(receiver_port.unwrap_or(args.receiver_port));
         prepare(own, world, demo).await?;
+    } else {
+        let anybody = TenantId::parse(demo::TENANT)?;
+        let read = world.store().tenant(&anybody).await;
+        read.with_context(|| format!("the table {} can't be read", ground.table))?;
     }
 
+    say(&Ready::of(args, &ground, api_port, receiver_port), audience)?;
     let (stop_all, stop) = watch::channel(false);
     let (stop_receiver, receiver_stop) = watch::channel(false);
-    let mut servers = vec![serve(api, world.api(), stop.clone())];
-    if let Some(listener) = receiver {
-        servers.push(serve(
-            listener,
-            demo_receiver(vec![], StatusCode::OK).router(),
-            receiver_stop,
-        ));
-    }
+    let door = serve(api, world.api(), stop.clone());
+    let receiver = receiver.map(|listener| {
+        let receiver = demo_receiver(vec![], StatusCode::OK);
+        serve(listener, receiver.router(), receiver_stop)
+    });
     let expiry = ground.own.as_ref().map(|own| {
         let embedded = own.embedded.clone();
         tokio::spawn(expire(embedded, stop.clone()))
     });
-    say(&Ready::of(args, &ground, api_port, receiver_port), audience)?;
-
     let pumping = tokio::spawn({
         let (world, stop) = (world.clone(), stop.clone());
         async move { pump::run(&world, POLL, &stop).await }
     });
+
     pump::interrupted().await?;
     info!("ending; once more to end at once");
     stop_all.send_replace(true);
     let ending = async {
         pumping.await?;
+        close(door).await?;
+        if ground.own.as_ref().is_some_and(|own| own.data.is_some()) {
+            pump::record_accepted(world).await;
+        }
         // Last, because deliveries in hand are for it.
         stop_receiver.send_replace(true);
-        for server in servers {
-            close(server).await?;
+        if let Some(receiver) = receiver {
+            close(receiver).await?;
         }
         if let Some(expiry) = expiry {
             expiry.await?;
@@ -123,10 +130,7 @@ pub async fn run(args: &RunArgs, audience: Audience) -> anyhow::Result<()> {
     };
     tokio::select! {
         ended = ending => ended?,
-        again = pump::interrupted() => {
-            again?;
-            warn!("ended at once");
-        }
+        again = pump::interrupted() => again?,
     }
     ground.farewell();
     Ok(())
@@ -316,15 +320,26 @@ async fn prepare(own: &Own, world: &World, demo: Option<u16>) -> anyhow::Result<
 impl Ground {
     /// Says what the end of the process loses.
     fn farewell(&self) {
-        let Some(own) = &self.own else { return };
-        let queued: usize = Queue::ALL.iter().map(|queue| own.queues.len(*queue)).sum();
-        match (queued, &own.data) {
-            (0, _) => info!("ended, with nothing left to do"),
-            (_, Some(_)) => info!(queued, "ended; deliveries go on at the next start"),
-            (_, None) => warn!(
-                queued,
-                "ended; what was queued is gone, since --data was not given"
-            ),
+        let Some(own) = &self.own else {
+            info!("ended; what is queued stays queued");
+            return;
+        };
+        let [signals, events, deliveries] = Queue::ALL.map(|queue| own.queues.len(queue));
+        match (&own.data, signals + events, deliveries) {
+            (_, 0, 0) => info!("ended, with nothing left to do"),
+            (Some(_), 0, _) => info!(deliveries, "ended; they go on at the next start"),
+            (Some(_), lost, _) => {
+                warn!(
+                    lost,
+                    deliveries, "ended; what was not recorded yet is lost, deliveries go on"
+                );
+            }
+            (None, ..) => {
+                warn!(
+                    signals,
+                    events, deliveries, "ended; they are lost, as --data was not given"
+                );
+            }
         }
     }
 }

@@ -61,7 +61,7 @@ impl OperatorKey {
     pub fn read(lookup: Lookup<'_>, entropy: &dyn Entropy) -> anyhow::Result<Self> {
         match lookup("PAYRELAY_OPERATOR_KEY") {
             None => {
-                let key = format!("pk_{}", HEXLOWER.encode(&entropy.bytes::<20>()));
+                let key = format!("prk_{}", HEXLOWER.encode(&entropy.bytes::<20>()));
                 Ok(Self::Fresh(Secret::new(key)))
             }
             Some(key) if key.len() < 8 => {

@@ -89,7 +89,13 @@ impl World {
         let endpoints = Arc::new(CachedEndpoints::new(store.clone(), &clock));
         let enqueue: Arc<dyn Enqueue> = queues.clone();
         let lift = |handler: Arc<dyn Handle>| {
-            Batch::new(handler, enqueue.clone(), queues.clone(), store.clone(), clock.clone())
+            Batch::new(
+                handler,
+                enqueue.clone(),
+                queues.clone(),
+                store.clone(),
+                clock.clone(),
+            )
         };
         let workers = [
             lift(Arc::new(Recover {
@@ -210,23 +216,30 @@ impl World {
         }
     }
 
-    /// One batch of each queue, in the order of the flow, without waiting. How many messages there were.
+    /// One batch of a queue, without waiting for messages. How many there were.
+    pub async fn work(&self, queue: Queue) -> usize {
+        match self.receive(queue, SignedDuration::ZERO).await {
+            Ok(messages) => {
+                let received = messages.len();
+                self.handle(queue, messages).await;
+                received
+            }
+            Err(problem) => {
+                warn!(
+                    queue = queue.as_str(),
+                    error = chain(&problem),
+                    "no messages"
+                );
+                0
+            }
+        }
+    }
+
+    /// One batch of each queue, in the order of the flow. How many messages there were.
     pub async fn step(&self) -> usize {
         let mut handled = 0;
         for queue in Queue::ALL {
-            match self.receive(queue, SignedDuration::ZERO).await {
-                Ok(messages) => {
-                    handled += messages.len();
-                    self.handle(queue, messages).await;
-                }
-                Err(problem) => {
-                    warn!(
-                        queue = queue.as_str(),
-                        error = chain(&problem),
-                        "no messages"
-                    );
-                }
-            }
+            handled += self.work(queue).await;
         }
         handled
     }

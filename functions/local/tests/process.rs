@@ -95,7 +95,39 @@ fn a_webhook_is_delivered_and_what_a_kill_left_unfinished_goes_on_at_the_next_st
     let arrived = second.wait_for("verified");
     assert_eq!(text(&arrived, "event.id"), text(&failed, "event.id"));
     assert_eq!(text(&arrived, "event.type"), "recovery.payment_failed");
-    second.end();
+    second.wait_for("delivery tried");
+    second.interrupt();
+    let last = second.rest().last().map(|line| text(line, "message"));
+    assert_eq!(last, Some("ended, with nothing left to do"));
+}
+
+#[test]
+fn nothing_that_was_accepted_is_lost_by_a_clean_end() {
+    let folder = Folder::new("clean");
+    let data = folder.0.to_str().expect("text");
+    let mut first = Running::start(&["--data", data, "--receiver-port", "0"]);
+    let url = first.webhook_url.clone();
+    let (status, _, stderr) = run(&[
+        "send",
+        "stripe",
+        "invoice.payment_failed",
+        "--times",
+        "100",
+        "--url",
+        &url,
+    ]);
+    assert_eq!(status, Some(0), "{stderr}");
+    first.interrupt();
+    let recorded = |line: &Value| text(line, "message") == "event recorded";
+    assert_eq!(
+        first.rest().iter().filter(|line| recorded(line)).count(),
+        100
+    );
+    let mut second = Running::start(&["--data", data, "--receiver-port", "0"]);
+    second.interrupt();
+    let kept = second.said.iter().find(|line| line.get("events").is_some());
+    assert_eq!(kept.and_then(|line| line.get("events")), Some(&100.into()));
+    second.rest();
 }
 
 fn text<'a>(line: &'a Value, name: &str) -> &'a str {
@@ -106,6 +138,7 @@ fn text<'a>(line: &'a Value, name: &str) -> &'a str {
 struct Running {
     process: Child,
     lines: BufReader<ChildStdout>,
+    said: Vec<Value>,
     webhook_url: String,
 }
 
@@ -121,26 +154,32 @@ impl Running {
         let mut running = Self {
             process,
             lines,
+            said: Vec::new(),
             webhook_url: String::new(),
         };
         let ready = running.wait_for("ready");
-        let url = ready
-            .pointer("/demo/webhook_url")
-            .and_then(Value::as_str)
-            .expect("the demo account");
-        url.clone_into(&mut running.webhook_url);
+        let url = ready.pointer("/demo/webhook_url").and_then(Value::as_str);
+        url.expect("the demo account")
+            .clone_into(&mut running.webhook_url);
         running
+    }
+
+    /// The next line; `None` after the last one.
+    fn line(&mut self) -> Option<Value> {
+        let mut line = String::new();
+        let read = self.lines.read_line(&mut line).expect("it speaks text");
+        let line = (read > 0).then(|| serde_json::from_str(&line).expect("a JSON line"));
+        self.said.extend(line.clone());
+        line
     }
 
     /// Reads on until a line with this message; what is slow is not wrong, so there is no deadline but the runner's.
     fn wait_for(&mut self, message: &str) -> Value {
         loop {
-            let mut line = String::new();
-            let read = self.lines.read_line(&mut line).expect("it speaks text");
-            assert!(read > 0, "it ended before it said `{message}`");
-            let line: Value = serde_json::from_str(&line).expect("a JSON line");
-            if text(&line, "message") == message {
-                return line;
+            match self.line() {
+                Some(line) if text(&line, "message") == message => return line,
+                Some(_) => {}
+                None => panic!("it ended before it said `{message}`"),
             }
         }
     }
@@ -150,16 +189,21 @@ impl Running {
         self.process.wait().expect("it ends");
     }
 
-    /// Ends it as Ctrl-C does, and expects it to say so.
-    fn end(mut self) {
+    /// Tells it to end, as Ctrl-C does.
+    fn interrupt(&mut self) {
         let id = self.process.id().to_string();
         let told = Command::new("kill")
             .args(["-TERM", &id])
             .status()
             .expect("kill runs");
         assert!(told.success());
-        self.wait_for("ended, with nothing left to do");
+    }
+
+    /// All that it has said, and says until it has ended well.
+    fn rest(&mut self) -> &[Value] {
+        while self.line().is_some() {}
         assert_eq!(self.process.wait().expect("it ends").code(), Some(0));
+        &self.said
     }
 }
 

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use local::demo;
 use local::embedded::{Embedded, TABLE};
 use local::{data, requeue};
-use shared::delivery::{Delivery, DeliveryKey, Outcome, State, Try};
+use shared::delivery::{Delivery, DeliveryKey, Hold, Outcome, State, Try};
 use shared::entropy::SeededEntropy;
 use shared::event::{Chosen, Event, EventType, Json, Recipients, Role, Source};
 use shared::ids::{EndpointId, EventId, Round, TenantId};
@@ -65,7 +65,13 @@ async fn tried(store: &DynamoStore, to: &str, round: Round, state: State, hop: u
         round,
     };
     let tries = vec![Try::new(now(), now(), &Outcome::answered(500))];
+    // As whoever made the last try left it.
+    let hold = state.due().map(|until| Hold {
+        by: "a message of another run".to_owned(),
+        until,
+    });
     let delivery = Delivery {
+        hold,
         state,
         hop,
         tries,
