@@ -13,4 +13,5 @@ started=$("$here/ministack.sh" start 0)
 eval "$started"
 export PAYRELAY_CONTRACT_ENDPOINT=$AWS_ENDPOINT_URL
 
-cargo test --locked -p tests --features ministack --test contract
+# The whole workspace is chosen, so that its crates have the features that `cargo test` gave them, and are compiled already.
+cargo test --locked --features tests/ministack --test contract --test store

@@ -38,12 +38,13 @@ eval "$started"
 created=$("$here/ministack.sh" create)
 eval "$created"
 
-# Built beforehand, so that the first call of a function starts it and doesn't wait for the compiler.
-cargo build --locked --workspace --bins
+# Built beforehand, so that the first call of a function starts it and doesn't wait for the compiler. Like this `cargo run`,
+# which is what cargo lambda does, no -p: the choice of packages decides the features of their crates.
+cargo build --profile quick --locked --bins
 
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 # Its log lies outside of the workspace, where it would count as a change.
-setsid cargo lambda watch --invoke-address 127.0.0.1 --invoke-port "$port" --ignore-changes \
+setsid cargo lambda watch --invoke-address 127.0.0.1 --invoke-port "$port" --ignore-changes --profile quick \
     > "$work/watch.log" 2>&1 < /dev/null &
 watch=$!
 for _ in $(seq 120); do
