@@ -352,6 +352,7 @@ struct Ready {
     #[serde(skip_serializing_if = "Option::is_none")]
     receiver: Option<String>,
     table: String,
+    queues: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     operator_key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -390,6 +391,10 @@ impl Ready {
             message: "ready",
             receiver: receiver_port.map(|port| format!("http://127.0.0.1:{port}/")),
             table,
+            queues: match &ground.own {
+                Some(_) => "in memory; a kill loses what is not recorded yet",
+                None => "as the environment names them",
+            },
             operator_key: match &ground.operator_key {
                 OperatorKey::Fresh(key) => Some(key.expose().to_owned()),
                 OperatorKey::Given(_) | OperatorKey::Elsewhere(_) => None,
@@ -415,6 +420,7 @@ impl fmt::Display for Ready {
             .unwrap_or("not here; `cargo local receiver` runs it");
         writeln!(f, "  receiver       {receiver}")?;
         writeln!(f, "  table          {}", self.table)?;
+        writeln!(f, "  queues         {}", self.queues)?;
         let Some(demo) = &self.demo else {
             return Ok(());
         };
