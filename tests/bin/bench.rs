@@ -35,6 +35,7 @@ use shared::time::{Clock, SystemClock};
 use tests::runtime::{Answer, Function, RuntimeApi};
 use tests::standin::{Canned, StandIn};
 use tests::table::Table;
+use tests::throughput;
 
 /// The invocations after which memory is read, and over which CPU time is counted.
 const INVOCATIONS: u32 = 1_000;
@@ -49,6 +50,9 @@ const MEMORY_BUDGET_KIB: u64 = 40 * 1024;
 
 /// No event may take more CPU time than this through all functions together, without stores.
 const EVENT_BUDGET_US: u128 = 300;
+
+/// So many webhooks are sent to `cargo local`.
+const LOAD: u32 = 3_000;
 
 /// Workers are measured with full batches, as they run under load.
 const BATCH: usize = 10;
@@ -76,10 +80,34 @@ const CASES: [Case; 6] = [
         payload: |_, _| Ok(json!({ "name": "you" })),
         answer: "Hello, you!",
     },
-    Case { function: "ingest", budget: 300, events: 1, payload: webhook, answer: r#""statusCode":200"# },
-    Case { function: "recover", budget: 350, events: 10, payload: signals, answer: NONE_FAILED },
-    Case { function: "fanout", budget: 350, events: 10, payload: events, answer: NONE_FAILED },
-    Case { function: "deliver", budget: 350, events: 10, payload: deliveries, answer: NONE_FAILED },
+    Case {
+        function: "ingest",
+        budget: 300,
+        events: 1,
+        payload: webhook,
+        answer: r#""statusCode":200"#,
+    },
+    Case {
+        function: "recover",
+        budget: 350,
+        events: 10,
+        payload: signals,
+        answer: NONE_FAILED,
+    },
+    Case {
+        function: "fanout",
+        budget: 350,
+        events: 10,
+        payload: events,
+        answer: NONE_FAILED,
+    },
+    Case {
+        function: "deliver",
+        budget: 350,
+        events: 10,
+        payload: deliveries,
+        answer: NONE_FAILED,
+    },
     Case {
         function: "console",
         budget: 300,
@@ -143,14 +171,23 @@ async fn canned(target: &str) -> Result<Vec<Canned>> {
         let key = item.get("sk").cloned().unwrap_or_default();
         let operations: &[(&'static str, Value)] = match key.get("S").and_then(Value::as_str) {
             Some("BA") => &[("GetItem", json!({ "Item": item }))],
-            Some(sk) if sk.starts_with("EP#") => {
-                &[("GetItem", json!({ "Item": item })), ("Query", json!({ "Items": [item], "Count": 1 }))]
-            }
+            Some(sk) if sk.starts_with("EP#") => &[
+                ("GetItem", json!({ "Item": item })),
+                ("Query", json!({ "Items": [item], "Count": 1 })),
+            ],
             _ => &[],
         };
         for (operation, body) in operations {
-            let mentions = if *operation == "Query" { "EP#".to_owned() } else { key.to_string() };
-            canned.push(Canned { operation, mentions, body: body.clone() });
+            let mentions = if *operation == "Query" {
+                "EP#".to_owned()
+            } else {
+                key.to_string()
+            };
+            canned.push(Canned {
+                operation,
+                mentions,
+                body: body.clone(),
+            });
         }
     }
     Ok(canned)
@@ -162,7 +199,10 @@ fn env(outside: &StandIn) -> Vec<(String, String)> {
     let fixed = [
         ("AWS_REGION", "eu-central-1".to_owned()),
         ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE".to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".to_owned()),
+        (
+            "AWS_SECRET_ACCESS_KEY",
+            "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".to_owned(),
+        ),
         ("AWS_SESSION_TOKEN", "token".to_owned()),
         ("AWS_ENDPOINT_URL", outside.url()),
         ("PAYRELAY_TABLE", "payrelay".to_owned()),
@@ -179,17 +219,28 @@ fn env(outside: &StandIn) -> Vec<(String, String)> {
 
 /// A freshly signed webhook of a failed payment.
 fn webhook(neighbours: &Neighbours, _: usize) -> Result<Value> {
-    let signature = shared::signature::stripe::sign(&Secret::new(STRIPE_SECRET), neighbours.now, FIXTURE.as_bytes());
+    let signature = shared::signature::stripe::sign(
+        &Secret::new(STRIPE_SECRET),
+        neighbours.now,
+        FIXTURE.as_bytes(),
+    );
     let signature = signature.context("the secret is not empty")?;
     let path = "/v2/webhooks/revenue_recovery/pro_1/mca_1";
-    Ok(http_event("POST", path, &[("stripe-signature", &signature)], FIXTURE))
+    Ok(http_event(
+        "POST",
+        path,
+        &[("stripe-signature", &signature)],
+        FIXTURE,
+    ))
 }
 
 /// A batch of signals of so many invoices.
 fn signals(_: &Neighbours, count: usize) -> Result<Value> {
     let mut bodies = Vec::new();
     for number in 0..count {
-        let body = FIXTURE.replace("evt_1QfF1", &format!("evt_{number}")).replace("in_1QfInv", &format!("in_{number}"));
+        let body = FIXTURE
+            .replace("evt_1QfF1", &format!("evt_{number}"))
+            .replace("in_1QfInv", &format!("in_{number}"));
         bodies.push(tests::stories::signal(&body)?.encode().body);
     }
     Ok(sqs_event("recover", &bodies))
@@ -197,7 +248,14 @@ fn signals(_: &Neighbours, count: usize) -> Result<Value> {
 
 /// A batch of so many events.
 fn events(neighbours: &Neighbours, count: usize) -> Result<Value> {
-    let publish = |event| Ok(Task::Publish(PublishTask { tenant: tenant()?, event, roles: None, guard: None }));
+    let publish = |event| {
+        Ok(Task::Publish(PublishTask {
+            tenant: tenant()?,
+            event,
+            roles: None,
+            guard: None,
+        }))
+    };
     tasks(neighbours, "fanout", count, publish)
 }
 
@@ -223,8 +281,13 @@ fn tasks(
     count: usize,
     task: impl Fn(Event) -> Result<Task>,
 ) -> Result<Value> {
-    let bodies: Result<Vec<_>> =
-        (0..count).map(|number| Ok(task(tests::stories::event(number, neighbours.now)?)?.encode().body)).collect();
+    let bodies: Result<Vec<_>> = (0..count)
+        .map(|number| {
+            Ok(task(tests::stories::event(number, neighbours.now)?)?
+                .encode()
+                .body)
+        })
+        .collect();
     Ok(sqs_event(queue, &bodies?))
 }
 
@@ -365,6 +428,18 @@ struct Options {
     binaries: Vec<PathBuf>,
 }
 
+impl Options {
+    /// The binary of `cargo local` beside this one, unless only some functions were asked for.
+    fn local(&self) -> Result<Option<PathBuf>> {
+        let here = std::env::current_exe()?;
+        let local = here
+            .parent()
+            .context("an executable lies in a folder")?
+            .join("local");
+        Ok((self.binaries.is_empty() && local.exists()).then_some(local))
+    }
+}
+
 fn options() -> Result<Options> {
     let mut options = Options {
         check: false,
@@ -414,7 +489,11 @@ fn subjects(asked: &[PathBuf], neighbours: &Neighbours) -> Result<Vec<Subject>> 
                 "{} is not built: cargo build --release",
                 binary.display()
             );
-            subjects.push(Subject::new(case, std::path::absolute(binary)?, neighbours)?);
+            subjects.push(Subject::new(
+                case,
+                std::path::absolute(binary)?,
+                neighbours,
+            )?);
         }
     }
     Ok(subjects)
@@ -426,12 +505,15 @@ fn thousandths(value: u128) -> String {
     format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }
 
-#[tokio::main(flavor = "current_thread")]
+#[tokio::main]
 async fn main() -> Result<ExitCode> {
     let options = options()?;
     let receiver = StandIn::start(Vec::new()).await?;
     let outside = StandIn::start(canned(&receiver.url()).await?).await?;
-    let neighbours = Neighbours { outside, now: SystemClock.now() };
+    let neighbours = Neighbours {
+        outside,
+        now: SystemClock.now(),
+    };
     let mut subjects = subjects(&options.binaries, &neighbours)?;
 
     for subject in &subjects {
@@ -481,9 +563,25 @@ async fn main() -> Result<ExitCode> {
             within = false;
         }
     }
-    println!("\nCPU of one event through all functions, without stores: {} ms", thousandths(event_us));
+    println!(
+        "\nCPU of one event through all functions, without stores: {} ms",
+        thousandths(event_us)
+    );
+    if let Some(local) = options.local()? {
+        let whole = throughput::run(&local, LOAD).await?;
+        println!(
+            "`cargo local` in release mode: {} deliveries a second, {} ms of CPU each, of which the embedded table, its \
+             log and everything else that is not a function take {} ms",
+            whole.per_second,
+            thousandths(whole.cpu_us),
+            thousandths(whole.cpu_us.saturating_sub(event_us)),
+        );
+    }
     if event_us > EVENT_BUDGET_US {
-        eprintln!("an event takes more CPU time than {} ms", thousandths(EVENT_BUDGET_US));
+        eprintln!(
+            "an event takes more CPU time than {} ms",
+            thousandths(EVENT_BUDGET_US)
+        );
         within = false;
     }
     Ok(if within || !options.check {

@@ -10,12 +10,20 @@ const EVENTS_U64: u64 = 1_000;
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let stories = [
-        ("Events of 700 bytes, published one by one", published(EVENTS).await?),
+        (
+            "Events of 700 bytes, published one by one",
+            published(EVENTS).await?,
+        ),
         ("Billing webhooks through recovery", webhooks(EVENTS).await?),
     ];
     for (name, usage) in stories {
-        println!("\n{name} (full batches, one endpoint each, first try; without logs and egress)\n");
-        println!("{}", Bill::per_million(usage, EVENTS_U64, Durations::default()));
+        println!(
+            "\n{name} (full batches, one endpoint each, first try; without logs and egress)\n"
+        );
+        println!(
+            "{}",
+            Bill::per_million(usage, EVENTS_U64, Durations::default())
+        );
     }
     Ok(())
 }

@@ -9,8 +9,17 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn every_path_that_the_docs_name_exists() {
-    let tops = ["functions/", "shared/", "infra/", "tests/", ".ci/", ".cargo/"];
-    let docs = files("shared/docs", ".md").into_iter().chain(["README.md".into(), "infra/README.md".into()]);
+    let tops = [
+        "functions/",
+        "shared/",
+        "infra/",
+        "tests/",
+        ".ci/",
+        ".cargo/",
+    ];
+    let docs = files("shared/docs", ".md")
+        .into_iter()
+        .chain(["README.md".into(), "infra/README.md".into()]);
     let mut missing = Vec::new();
     for doc in docs {
         let text = read(&doc);
@@ -21,16 +30,27 @@ fn every_path_that_the_docs_name_exists() {
             }
         }
     }
-    assert!(missing.is_empty(), "these are not there:\n{}", missing.join("\n"));
+    assert!(
+        missing.is_empty(),
+        "these are not there:\n{}",
+        missing.join("\n")
+    );
 }
 
 #[test]
 fn the_readme_maps_every_member_of_the_workspace() {
     let readme = read("README.md");
     let manifest = read("Cargo.toml");
-    let members = manifest.split("members = [").nth(1).and_then(|rest| rest.split(']').next()).unwrap_or_default();
+    let members = manifest
+        .split("members = [")
+        .nth(1)
+        .and_then(|rest| rest.split(']').next())
+        .unwrap_or_default();
     for member in members.split('"').skip(1).step_by(2) {
-        assert!(readme.contains(&format!("`{member}/")), "README.md has no row for `{member}/`");
+        assert!(
+            readme.contains(&format!("`{member}/")),
+            "README.md has no row for `{member}/`"
+        );
     }
 }
 
@@ -38,11 +58,22 @@ fn the_readme_maps_every_member_of_the_workspace() {
 fn every_alias_that_the_readme_uses_is_one() {
     let readme = read("README.md");
     let aliases = read(".cargo/config.toml");
-    let known = ["build", "test", "run", "install", "lambda", "check", "fmt", "clippy", "nextest"];
-    for line in readme.lines().map(str::trim_start).filter(|line| line.starts_with("cargo ")) {
+    let known = [
+        "build", "test", "run", "install", "lambda", "check", "fmt", "clippy", "nextest",
+    ];
+    for line in readme
+        .lines()
+        .map(str::trim_start)
+        .filter(|line| line.starts_with("cargo "))
+    {
         let name = line.split_whitespace().nth(1).unwrap_or_default();
-        let alias = aliases.lines().any(|alias| alias.starts_with(&format!("{name} =")));
-        assert!(alias || known.contains(&name), "`cargo {name}` is neither cargo's nor an alias");
+        let alias = aliases
+            .lines()
+            .any(|alias| alias.starts_with(&format!("{name} =")));
+        assert!(
+            alias || known.contains(&name),
+            "`cargo {name}` is neither cargo's nor an alias"
+        );
     }
 }
 
@@ -50,9 +81,16 @@ fn every_alias_that_the_readme_uses_is_one() {
 fn architecture_decisions_have_the_same_parts() {
     for file in files("shared/docs/adr", ".md") {
         let text = read(&file);
-        let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = file
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
         let number = name.split('-').next().unwrap_or_default();
-        assert!(text.starts_with(&format!("# {number}: ")), "{}: the title has the file's number", file.display());
+        assert!(
+            text.starts_with(&format!("# {number}: ")),
+            "{}: the title has the file's number",
+            file.display()
+        );
         for part in ["**Context.**", "**Decision.**", "**Consequences.**"] {
             assert!(text.contains(part), "{}: no {part}", file.display());
         }

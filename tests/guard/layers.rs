@@ -35,19 +35,38 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
 
 /// The layer of a file of `shared`: its adapter if it is part of one, else its top module.
 fn layer(file: &Path) -> String {
-    let path = file.strip_prefix("shared/src").expect("a file of shared").with_extension("");
-    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+    let path = file
+        .strip_prefix("shared/src")
+        .expect("a file of shared")
+        .with_extension("");
+    let parts: Vec<_> = path
+        .iter()
+        .map(|part| part.to_string_lossy().into_owned())
+        .collect();
     let two = parts.iter().take(2).cloned().collect::<Vec<_>>().join("/");
-    if allowed().contains_key(two.as_str()) { two } else { parts.first().cloned().unwrap_or_default() }
+    if allowed().contains_key(two.as_str()) {
+        two
+    } else {
+        parts.first().cloned().unwrap_or_default()
+    }
 }
 
 /// The modules a source names after `crate::`, tests left out.
 fn imports(source: &str) -> Vec<String> {
-    let code = source.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
-    let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let code = source
+        .split("#[cfg(test)]\nmod tests")
+        .next()
+        .unwrap_or_default();
+    let lines = code
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
     lines
         .flat_map(|line| line.split("crate::").skip(1))
-        .map(|rest| rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>())
+        .map(|rest| {
+            rest.chars()
+                .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+                .collect::<String>()
+        })
         .filter(|name| !name.is_empty())
         .collect()
 }
@@ -64,9 +83,13 @@ fn modules_of_shared_import_only_downwards() {
         let own = layer.split('/').next().unwrap_or_default().to_owned();
         let may = allowed.get(layer.as_str()).cloned().unwrap_or_default();
         for import in imports(&read(&file)) {
-            let fits = import == own || WORDS.contains(&import.as_str()) || may.contains(&import.as_str());
+            let fits =
+                import == own || WORDS.contains(&import.as_str()) || may.contains(&import.as_str());
             if !fits {
-                wrong.push(format!("{}: `{layer}` must not import `{import}`", file.display()));
+                wrong.push(format!(
+                    "{}: `{layer}` must not import `{import}`",
+                    file.display()
+                ));
             }
         }
     }
@@ -78,29 +101,57 @@ fn every_module_of_shared_has_a_layer() {
     let allowed = allowed();
     for file in files("shared/src", ".rs") {
         let layer = layer(&file);
-        let known = layer == "lib" || WORDS.contains(&layer.as_str()) || allowed.contains_key(layer.as_str());
-        assert!(known, "{}: give `{layer}` a place in tests/guard/layers.rs and in shared/src/lib.rs", file.display());
+        let known = layer == "lib"
+            || WORDS.contains(&layer.as_str())
+            || allowed.contains_key(layer.as_str());
+        assert!(
+            known,
+            "{}: give `{layer}` a place in tests/guard/layers.rs and in shared/src/lib.rs",
+            file.display()
+        );
     }
 }
 
 #[test]
 fn handlers_see_no_aws_type_and_functions_do_not_import_each_other() {
     let functions = ["ingest", "recover", "fanout", "deliver", "sweep", "console"];
-    let aws = ["aws_sdk", "aws_lambda", "lambda_http", "lambda_runtime", "dynoxide", "shared::aws"];
+    let aws = [
+        "aws_sdk",
+        "aws_lambda",
+        "lambda_http",
+        "lambda_runtime",
+        "dynoxide",
+        "shared::aws",
+    ];
     for function in functions {
         for file in files(&format!("functions/{function}/src"), ".rs") {
             let source = read(&file);
-            let code: String = source.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+            let code: String = source
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+                .collect();
             if !file.ends_with("main.rs") {
                 for name in aws {
-                    assert!(!code.contains(name), "{}: handlers see ports, not `{name}`", file.display());
+                    assert!(
+                        !code.contains(name),
+                        "{}: handlers see ports, not `{name}`",
+                        file.display()
+                    );
                 }
-                assert!(!code.contains("anyhow"), "{}: anyhow is for roots and tests", file.display());
+                assert!(
+                    !code.contains("anyhow"),
+                    "{}: anyhow is for roots and tests",
+                    file.display()
+                );
             }
             for other in functions.iter().filter(|other| **other != function) {
                 let used = [format!("use {other}::"), format!("{other}::handler::")];
                 let found = used.iter().any(|used| code.contains(used.as_str()));
-                assert!(!found, "{}: functions never import each other (`{other}`)", file.display());
+                assert!(
+                    !found,
+                    "{}: functions never import each other (`{other}`)",
+                    file.display()
+                );
             }
         }
     }
@@ -108,14 +159,24 @@ fn handlers_see_no_aws_type_and_functions_do_not_import_each_other() {
 
 #[test]
 fn only_item_rs_knows_the_attributes_of_the_table() {
-    let attributes = ["\"tpk\"", "\"tsk\"", "\"dpk\"", "\"dsk\"", "\"pk\"", "\"sk\"", "\"ttl\""];
-    for file in files("shared/src", ".rs").into_iter().chain(files("functions", ".rs")) {
-        if file.starts_with("shared/src/store/item.rs") || file.starts_with("shared/src/store/item") {
+    let attributes = [
+        "\"tpk\"", "\"tsk\"", "\"dpk\"", "\"dsk\"", "\"pk\"", "\"sk\"", "\"ttl\"",
+    ];
+    for file in files("shared/src", ".rs")
+        .into_iter()
+        .chain(files("functions", ".rs"))
+    {
+        if file.starts_with("shared/src/store/item.rs") || file.starts_with("shared/src/store/item")
+        {
             continue;
         }
         let source = read(&file);
         for attribute in attributes {
-            assert!(!source.contains(attribute), "{}: {attribute} belongs in store/item.rs", file.display());
+            assert!(
+                !source.contains(attribute),
+                "{}: {attribute} belongs in store/item.rs",
+                file.display()
+            );
         }
     }
 }

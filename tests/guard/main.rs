@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 /// The workspace's root.
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the package lies in the workspace")
 }
 
 fn read(path: impl AsRef<Path>) -> String {
@@ -22,12 +24,17 @@ fn files(folder: &str, suffix: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {
-        let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        let entries = std::fs::read_dir(&folder)
+            .unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
         for path in entries.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
             if path.is_dir() {
                 folders.push(path);
             } else if path.to_string_lossy().ends_with(suffix) {
-                found.push(path.strip_prefix(root()).expect("it lies below the root").to_owned());
+                found.push(
+                    path.strip_prefix(root())
+                        .expect("it lies below the root")
+                        .to_owned(),
+                );
             }
         }
     }

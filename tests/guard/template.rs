@@ -11,38 +11,61 @@ use crate::read;
 /// The lines of one resource of the template.
 fn resource(template: &str, name: &str) -> String {
     let head = format!("\n  {name}:\n");
-    let start = template.find(&head).unwrap_or_else(|| panic!("the template has no resource {name}"));
+    let start = template
+        .find(&head)
+        .unwrap_or_else(|| panic!("the template has no resource {name}"));
     let body = template.get(start + head.len()..).unwrap_or_default();
-    body.lines().take_while(|line| line.is_empty() || line.starts_with("   ")).collect::<Vec<_>>().join("\n")
+    body.lines()
+        .take_while(|line| line.is_empty() || line.starts_with("   "))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn number(resource: &str, key: &str) -> i64 {
-    let line = resource.lines().find_map(|line| line.trim().strip_prefix(&format!("{key}: ")));
+    let line = resource
+        .lines()
+        .find_map(|line| line.trim().strip_prefix(&format!("{key}: ")));
     let value = line.unwrap_or_else(|| panic!("no {key} in\n{resource}"));
-    value.trim().parse().unwrap_or_else(|_| panic!("{key} is `{value}`"))
+    value
+        .trim()
+        .parse()
+        .unwrap_or_else(|_| panic!("{key} is `{value}`"))
 }
 
 fn title(name: &str) -> String {
     let mut letters = name.chars();
-    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
+    letters
+        .next()
+        .map(|first| first.to_ascii_uppercase())
+        .into_iter()
+        .chain(letters)
+        .collect()
 }
 
 const FUNCTIONS: [&str; 6] = ["ingest", "recover", "fanout", "deliver", "sweep", "console"];
 
 /// What a function's root reads of its environment, by the readers of `shared::config` that it calls.
 fn read_by(main: &str) -> BTreeSet<String> {
+    // The formatter breaks a chain of calls where it likes.
+    let main: String = main.split_whitespace().collect();
     let readers = [
         ("settings.table()", "PAYRELAY_TABLE"),
         ("settings.seal_keys()", "PAYRELAY_SEAL_KEYS"),
-        ("settings.operator_key_hash()", "PAYRELAY_OPERATOR_KEY_SHA256"),
+        (
+            "settings.operator_key_hash()",
+            "PAYRELAY_OPERATOR_KEY_SHA256",
+        ),
         ("settings.allow_targets()", "PAYRELAY_ALLOW_TARGETS"),
         ("settings.retention()", "PAYRELAY_RETENTION_DAYS"),
     ];
-    let mut names: BTreeSet<String> =
-        readers.iter().filter(|(call, _)| main.contains(call)).map(|(_, name)| (*name).to_owned()).collect();
+    let mut names: BTreeSet<String> = readers
+        .iter()
+        .filter(|(call, _)| main.contains(call))
+        .map(|(_, name)| (*name).to_owned())
+        .collect();
     for queue in Queue::ALL {
         let (wanted, upper) = (title(queue.as_str()), queue.as_str().to_uppercase());
-        let all = main.contains("Queue::ALL.map(|queue| settings.queue(queue))");
+        let all = main.contains("Queue::ALL.map(|queue|settings.queue(queue))");
         if all || main.contains(&format!("settings.queue(Queue::{wanted})")) {
             names.insert(format!("PAYRELAY_QUEUE_{upper}"));
         }
@@ -63,7 +86,10 @@ fn each_function_is_given_exactly_the_settings_that_it_reads() {
             .filter(|name| name.starts_with("PAYRELAY_"))
             .collect();
         let wanted = read_by(&read(format!("functions/{function}/src/main.rs")));
-        assert_eq!(given, wanted, "environment of {function}: template (left) and main.rs (right)");
+        assert_eq!(
+            given, wanted,
+            "environment of {function}: template (left) and main.rs (right)"
+        );
     }
 }
 
@@ -76,12 +102,26 @@ fn queues_are_as_the_in_process_ones_and_visible_six_times_as_long_as_their_func
         let resource_of_queue = resource(&template, &format!("{name}Queue"));
         let timeout = number(&resource(&template, &format!("{name}Function")), "Timeout");
         let visibility = number(&resource_of_queue, "VisibilityTimeout");
-        assert!(visibility >= 6 * timeout, "{name}: visibility {visibility} s, timeout {timeout} s");
+        assert!(
+            visibility >= 6 * timeout,
+            "{name}: visibility {visibility} s, timeout {timeout} s"
+        );
         assert_eq!(visibility, spec.visibility.as_secs(), "{name}: visibility");
-        assert_eq!(number(&resource_of_queue, "maxReceiveCount"), i64::from(spec.max_receive), "{name}");
-        assert!(resource_of_queue.contains(&format!("QueueName: !Sub ${{AWS::StackName}}-{}", queue.as_str())));
+        assert_eq!(
+            number(&resource_of_queue, "maxReceiveCount"),
+            i64::from(spec.max_receive),
+            "{name}"
+        );
+        assert!(resource_of_queue.contains(&format!(
+            "QueueName: !Sub ${{AWS::StackName}}-{}",
+            queue.as_str()
+        )));
         let dead = resource(&template, &format!("{name}DeadQueue"));
-        assert_eq!(number(&dead, "MessageRetentionPeriod"), 14 * 24 * 3600, "{name}: dead letters are kept 14 days");
+        assert_eq!(
+            number(&dead, "MessageRetentionPeriod"),
+            14 * 24 * 3600,
+            "{name}: dead letters are kept 14 days"
+        );
     }
 }
 
@@ -89,18 +129,32 @@ fn queues_are_as_the_in_process_ones_and_visible_six_times_as_long_as_their_func
 fn a_try_fits_its_function_and_a_sweep_its_minute() {
     let template = read("infra/template.yaml");
     let deliver = number(&resource(&template, "DeliverFunction"), "Timeout");
-    assert!(deliver >= DEADLINE_MOST.as_secs() + 5, "a try may take {DEADLINE_MOST}, deliver {deliver} s");
+    assert!(
+        deliver >= DEADLINE_MOST.as_secs() + 5,
+        "a try may take {DEADLINE_MOST}, deliver {deliver} s"
+    );
     let sweep = number(&resource(&template, "SweepFunction"), "Timeout");
     assert!(sweep < 60, "a sweep ends before the next one begins");
     let most = read("functions/sweep/src/handler.rs");
-    assert!(most.contains("RUN_MOST: SignedDuration = SignedDuration::from_secs(40)") && sweep >= 45);
+    assert!(
+        most.contains("RUN_MOST: SignedDuration = SignedDuration::from_secs(40)") && sweep >= 45
+    );
 }
 
 #[test]
 fn quarantine_is_alarmed_by_the_field_that_the_code_logs() {
     let template = read("infra/template.yaml");
-    assert!(template.contains("quarantine.id"), "the metric filters match the field `quarantine.id`");
-    for file in ["shared/src/queue/batch.rs", "functions/sweep/src/handler.rs"] {
-        assert!(read(file).contains("quarantine.id ="), "{file} logs the field `quarantine.id`");
+    assert!(
+        template.contains("quarantine.id"),
+        "the metric filters match the field `quarantine.id`"
+    );
+    for file in [
+        "shared/src/queue/batch.rs",
+        "functions/sweep/src/handler.rs",
+    ] {
+        assert!(
+            read(file).contains("quarantine.id ="),
+            "{file} logs the field `quarantine.id`"
+        );
     }
 }

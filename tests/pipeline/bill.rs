@@ -10,7 +10,10 @@ const DOLLAR: u64 = 1_000_000;
 async fn a_million_published_events_cost_at_most_four_dollars() -> anyhow::Result<()> {
     let bill = Bill::per_million(published(1_000).await?, 1_000, Durations::default());
     println!("{bill}");
-    assert!(bill.http_api <= 4 * DOLLAR && bill.function_url <= 3 * DOLLAR, "\n{bill}");
+    assert!(
+        bill.http_api <= 4 * DOLLAR && bill.function_url <= 3 * DOLLAR,
+        "\n{bill}"
+    );
     Ok(())
 }
 
@@ -18,6 +21,9 @@ async fn a_million_published_events_cost_at_most_four_dollars() -> anyhow::Resul
 async fn a_million_billing_webhooks_cost_at_most_eight_dollars() -> anyhow::Result<()> {
     let bill = Bill::per_million(webhooks(1_000).await?, 1_000, Durations::default());
     println!("{bill}");
-    assert!(bill.http_api <= 8 * DOLLAR && bill.function_url <= 7 * DOLLAR, "\n{bill}");
+    assert!(
+        bill.http_api <= 8 * DOLLAR && bill.function_url <= 7 * DOLLAR,
+        "\n{bill}"
+    );
     Ok(())
 }

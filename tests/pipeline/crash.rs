@@ -13,7 +13,9 @@ use crate::{FAILED, PAID, list, states, text};
 /// Answers the scene at rest and whether the process died.
 async fn story(crash: Option<usize>) -> anyhow::Result<(Scene, bool)> {
     let mut scene = Scene::start().await?;
-    scene.far.script(SHOP_URL, [Outcome::answered(500), Outcome::answered(200)]);
+    scene
+        .far
+        .script(SHOP_URL, [Outcome::answered(500), Outcome::answered(200)]);
     for body in [FAILED, PAID] {
         assert_eq!(scene.webhook(body).await?.status, 200);
     }
@@ -35,7 +37,11 @@ async fn story(crash: Option<usize>) -> anyhow::Result<(Scene, bool)> {
 /// What the far side got, without what differs from try to try: each event id once.
 fn told(scene: &Scene) -> BTreeSet<String> {
     let id = |request: &shared::delivery::Request| {
-        let id = request.headers.get("webhook-id").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let id = request
+            .headers
+            .get("webhook-id")
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
         format!("{id} {}", String::from_utf8_lossy(&request.body))
     };
     scene.far.requests().iter().map(id).collect()
@@ -50,7 +56,11 @@ async fn dying_after_any_effect_loses_nothing_and_ends_in_the_same_state() -> an
     let (calm, _) = story(None).await?;
     let (want, want_told) = (at_rest(&calm.events().await?), told(&calm));
     assert_eq!(want.len(), 3, "{want:?}");
-    assert_eq!(calm.far.requests().len(), 4, "three events and one refused try");
+    assert_eq!(
+        calm.far.requests().len(),
+        4,
+        "three events and one refused try"
+    );
 
     let mut crashes = 0;
     for number in 1.. {
@@ -62,16 +72,33 @@ async fn dying_after_any_effect_loses_nothing_and_ends_in_the_same_state() -> an
         let events = scene.events().await?;
         assert_eq!(at_rest(&events), want, "after effect {number}");
         assert_eq!(told(&scene), want_told, "after effect {number}");
-        assert!(scene.queues.is_empty(), "after effect {number}: nothing is left on any queue");
-        let tries: usize = events.iter().map(|event| list(event, "/deliveries/0/tries").len()).sum();
+        assert!(
+            scene.queues.is_empty(),
+            "after effect {number}: nothing is left on any queue"
+        );
+        let tries: usize = events
+            .iter()
+            .map(|event| list(event, "/deliveries/0/tries").len())
+            .sum();
         let sent = scene.far.requests().len();
         // A request whose record was lost with the process is made again: that is the one known difference, and it is
         // bounded by what the process had in hand.
-        assert!((tries..=tries + 3).contains(&sent), "after effect {number}: {sent} requests, {tries} recorded");
+        assert!(
+            (tries..=tries + 3).contains(&sent),
+            "after effect {number}: {sent} requests, {tries} recorded"
+        );
         for event in &events {
-            assert_eq!(list(event, "/deliveries").len(), 1, "{}", text(event, "/id"));
+            assert_eq!(
+                list(event, "/deliveries").len(),
+                1,
+                "{}",
+                text(event, "/id")
+            );
         }
     }
-    assert!(crashes >= 12, "the story has at least twelve effects, not {crashes}");
+    assert!(
+        crashes >= 12,
+        "the story has at least twelve effects, not {crashes}"
+    );
     Ok(())
 }

@@ -6,23 +6,38 @@ use tests::scene::Scene;
 use crate::{FAILED, PAID, list, states};
 
 #[tokio::test]
-async fn one_webhook_a_hundred_times_at_once_is_one_event_and_one_delivery_for_each_endpoint() -> anyhow::Result<()> {
+async fn one_webhook_a_hundred_times_at_once_is_one_event_and_one_delivery_for_each_endpoint()
+-> anyhow::Result<()> {
     let scene = Scene::start().await?;
-    scene.put_endpoint("ledger", serde_json::json!({ "url": "https://ledger.example/hook" })).await?;
+    scene
+        .put_endpoint(
+            "ledger",
+            serde_json::json!({ "url": "https://ledger.example/hook" }),
+        )
+        .await?;
     let answers = try_join_all((0..100).map(|_| scene.webhook(FAILED))).await?;
     assert!(answers.iter().all(|answer| answer.status == 200));
     scene.settle().await?;
 
-    let urls: Vec<_> = scene.far.requests().into_iter().map(|request| request.url).collect();
+    let urls: Vec<_> = scene
+        .far
+        .requests()
+        .into_iter()
+        .map(|request| request.url)
+        .collect();
     assert_eq!(urls.len(), 2, "{urls:?}");
     let events = scene.events().await?;
     assert_eq!(states(&events), ["recovery.payment_failed delivered"]);
-    assert_eq!(events.first().map(|event| list(event, "/deliveries").len()), Some(2));
+    assert_eq!(
+        events.first().map(|event| list(event, "/deliveries").len()),
+        Some(2)
+    );
     Ok(())
 }
 
 #[tokio::test]
-async fn a_redelivered_webhook_and_a_second_signal_for_one_success_tell_nothing_again() -> anyhow::Result<()> {
+async fn a_redelivered_webhook_and_a_second_signal_for_one_success_tell_nothing_again()
+-> anyhow::Result<()> {
     let scene = Scene::start().await?;
     let succeeded = include_str!("../fixtures/stripe/invoice.payment_succeeded.json");
     for body in [FAILED, PAID, FAILED, succeeded, PAID, succeeded] {
@@ -53,13 +68,17 @@ async fn signals_in_the_wrong_order_end_in_the_same_state() -> anyhow::Result<()
         }
     }
     let path = "/v1/tenants/acme/intents?profile=pro_1&account=mca_1&invoice=in_1QfInv";
-    let intent = |scene| async move { Scene::operator(scene, "GET", path, serde_json::Value::Null).await };
+    let intent =
+        |scene| async move { Scene::operator(scene, "GET", path, serde_json::Value::Null).await };
     assert_eq!(intent(&straight).await?, intent(&reversed).await?);
     let sorted = |events: &[serde_json::Value]| {
         let mut states = states(events);
         states.sort();
         states
     };
-    assert_eq!(sorted(&straight.events().await?), sorted(&reversed.events().await?));
+    assert_eq!(
+        sorted(&straight.events().await?),
+        sorted(&reversed.events().await?)
+    );
     Ok(())
 }

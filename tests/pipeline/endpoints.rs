@@ -21,7 +21,8 @@ async fn scene() -> anyhow::Result<Scene> {
 async fn deliver_to(url: &str) -> anyhow::Result<(Scene, serde_json::Value)> {
     let scene = scene().await?;
     let retry = json!({ "policy": "linear", "step_s": 10, "max_retry": 5 });
-    let settings = json!({ "url": url, "secrets": [SHOP_SECRET], "timeout_ms": 300, "retry": retry });
+    let settings =
+        json!({ "url": url, "secrets": [SHOP_SECRET], "timeout_ms": 300, "retry": retry });
     scene.put_endpoint("shop", settings).await?;
     scene.webhook(FAILED).await?;
     scene.settle().await?;
@@ -40,45 +41,134 @@ async fn each_misbehaviour_is_recorded_as_what_it_is() -> anyhow::Result<()> {
     }
     const REDIRECT: &str = "HTTP/1.1 301 Moved\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
     let cases = [
-        Case { behaviour: Status(500), status: "500", failure: "", state: "retrying" },
-        Case { behaviour: Raw(REDIRECT), status: "301", failure: "", state: "retrying" },
-        Case { behaviour: Close, status: "", failure: "closed", state: "retrying" },
-        Case { behaviour: Midway, status: "", failure: "closed", state: "retrying" },
-        Case { behaviour: Silent, status: "", failure: "timeout", state: "retrying" },
-        Case { behaviour: Drip, status: "", failure: "timeout", state: "retrying" },
-        Case { behaviour: Endless, status: "200", failure: "", state: "delivered" },
-        Case { behaviour: GzipBomb, status: "200", failure: "", state: "delivered" },
-        Case { behaviour: EndlessHeaders, status: "", failure: "protocol", state: "retrying" },
-        Case { behaviour: Raw("nonsense\r\n\r\n"), status: "", failure: "protocol", state: "retrying" },
-        Case { behaviour: Status(410), status: "410", failure: "", state: "given_up" },
+        Case {
+            behaviour: Status(500),
+            status: "500",
+            failure: "",
+            state: "retrying",
+        },
+        Case {
+            behaviour: Raw(REDIRECT),
+            status: "301",
+            failure: "",
+            state: "retrying",
+        },
+        Case {
+            behaviour: Close,
+            status: "",
+            failure: "closed",
+            state: "retrying",
+        },
+        Case {
+            behaviour: Midway,
+            status: "",
+            failure: "closed",
+            state: "retrying",
+        },
+        Case {
+            behaviour: Silent,
+            status: "",
+            failure: "timeout",
+            state: "retrying",
+        },
+        Case {
+            behaviour: Drip,
+            status: "",
+            failure: "timeout",
+            state: "retrying",
+        },
+        Case {
+            behaviour: Endless,
+            status: "200",
+            failure: "",
+            state: "delivered",
+        },
+        Case {
+            behaviour: GzipBomb,
+            status: "200",
+            failure: "",
+            state: "delivered",
+        },
+        Case {
+            behaviour: EndlessHeaders,
+            status: "",
+            failure: "protocol",
+            state: "retrying",
+        },
+        Case {
+            behaviour: Raw("nonsense\r\n\r\n"),
+            status: "",
+            failure: "protocol",
+            state: "retrying",
+        },
+        Case {
+            behaviour: Status(410),
+            status: "410",
+            failure: "",
+            state: "given_up",
+        },
     ];
-    for Case { behaviour, status, failure, state } in cases {
+    for Case {
+        behaviour,
+        status,
+        failure,
+        state,
+    } in cases
+    {
         let receiver = Hostile::start([behaviour]).await?;
         let (_, event) = deliver_to(&receiver.url()).await?;
         let got = ["/tries/0/status", "/tries/0/failure", "/state"]
             .map(|part| text(&event, &format!("/deliveries/0{part}")));
         assert_eq!(got, [status, failure, state], "{behaviour:?}");
-        assert_eq!(list(&event, "/deliveries/0/tries").len(), 1, "{behaviour:?}");
-        assert_eq!(receiver.requests().len(), 1, "{behaviour:?}: no redirect is followed");
+        assert_eq!(
+            list(&event, "/deliveries/0/tries").len(),
+            1,
+            "{behaviour:?}"
+        );
+        assert_eq!(
+            receiver.requests().len(),
+            1,
+            "{behaviour:?}: no redirect is followed"
+        );
     }
     Ok(())
 }
 
 #[tokio::test]
 async fn a_receiver_that_refuses_and_comes_back_gets_its_event() -> anyhow::Result<()> {
-    let receiver = Hostile::start([Behaviour::Status(500), Behaviour::Close, Behaviour::Status(200)]).await?;
+    let receiver = Hostile::start([
+        Behaviour::Status(500),
+        Behaviour::Close,
+        Behaviour::Status(200),
+    ])
+    .await?;
     let (scene, _) = deliver_to(&receiver.url()).await?;
     scene.pass(SignedDuration::from_mins(2)).await?;
-    assert_eq!(states(&scene.events().await?), ["recovery.payment_failed delivered"]);
+    assert_eq!(
+        states(&scene.events().await?),
+        ["recovery.payment_failed delivered"]
+    );
     let requests = receiver.requests();
     let line = |request: &String, name: &str| {
-        request.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned()
+        request
+            .lines()
+            .find(|line| line.starts_with(name))
+            .unwrap_or_default()
+            .to_owned()
     };
-    let ids: Vec<_> = requests.iter().map(|request| line(request, "webhook-id")).collect();
-    let signatures: std::collections::BTreeSet<_> =
-        requests.iter().map(|request| line(request, "webhook-signature")).collect();
+    let ids: Vec<_> = requests
+        .iter()
+        .map(|request| line(request, "webhook-id"))
+        .collect();
+    let signatures: std::collections::BTreeSet<_> = requests
+        .iter()
+        .map(|request| line(request, "webhook-signature"))
+        .collect();
     assert_eq!(ids.len(), 3);
-    assert!(ids.iter().all(|id| Some(id) == ids.first()), "the same id on every try");
+    assert!(
+        ids.iter().all(|id| Some(id) == ids.first()),
+        "the same id on every try"
+    );
     assert_eq!(signatures.len(), 3, "each try is signed afresh");
     Ok(())
 }
@@ -93,10 +183,19 @@ async fn nothing_listens_there() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_target_that_turned_private_is_blocked_at_the_try() -> anyhow::Result<()> {
-    let scene = Scene::with_transport(Arc::new(Https::new(Vetting::default(), Arc::new(SystemClock))?)).await?;
+    let scene = Scene::with_transport(Arc::new(Https::new(
+        Vetting::default(),
+        Arc::new(SystemClock),
+    )?))
+    .await?;
     let receiver = Hostile::start([Behaviour::Status(200)]).await?;
     // Registered where loopback is allowed, delivered where it is not.
-    scene.put_endpoint("shop", json!({ "url": receiver.url(), "secrets": [SHOP_SECRET] })).await?;
+    scene
+        .put_endpoint(
+            "shop",
+            json!({ "url": receiver.url(), "secrets": [SHOP_SECRET] }),
+        )
+        .await?;
     scene.webhook(FAILED).await?;
     scene.settle().await?;
     let event = scene.events().await?.pop().unwrap_or_default();
@@ -106,16 +205,32 @@ async fn a_target_that_turned_private_is_blocked_at_the_try() -> anyhow::Result<
 }
 
 #[tokio::test]
-async fn an_endpoint_that_is_gone_gets_nothing_more_until_it_is_enabled_again() -> anyhow::Result<()> {
+async fn an_endpoint_that_is_gone_gets_nothing_more_until_it_is_enabled_again() -> anyhow::Result<()>
+{
     let receiver = Hostile::start([Behaviour::Status(410), Behaviour::Status(200)]).await?;
     let (scene, _) = deliver_to(&receiver.url()).await?;
     // Configuration is cached for ten seconds.
     scene.clock.advance(SignedDuration::from_secs(11));
-    scene.webhook(&FAILED.replace("evt_1QfF1", "evt_2").replace("ch_3QfA1", "ch_2")).await?;
+    scene
+        .webhook(
+            &FAILED
+                .replace("evt_1QfF1", "evt_2")
+                .replace("ch_3QfA1", "ch_2"),
+        )
+        .await?;
     scene.settle().await?;
     let events = scene.events().await?;
-    assert_eq!(states(&events), ["recovery.payment_failed failed", "recovery.payment_failed skipped"]);
-    assert_eq!(events.last().map(|event| text(event, "/reason")), Some("endpoint_disabled".into()));
+    assert_eq!(
+        states(&events),
+        [
+            "recovery.payment_failed failed",
+            "recovery.payment_failed skipped"
+        ]
+    );
+    assert_eq!(
+        events.last().map(|event| text(event, "/reason")),
+        Some("endpoint_disabled".into())
+    );
     assert_eq!(receiver.requests().len(), 1);
     Ok(())
 }

@@ -34,13 +34,30 @@ impl Transport for DeadUntilOthersAreDone {
 
 #[tokio::test]
 async fn of_a_hundred_endpoints_one_hangs_and_all_others_are_delivered() -> anyhow::Result<()> {
-    let transport = Arc::new(DeadUntilOthersAreDone { answered: Semaphore::new(0) });
+    let transport = Arc::new(DeadUntilOthersAreDone {
+        answered: Semaphore::new(0),
+    });
     let scene = Scene::with_transport(transport).await?;
-    scene.operator("DELETE", "/v1/tenants/acme/endpoints/shop", serde_json::Value::Null).await?;
+    scene
+        .operator(
+            "DELETE",
+            "/v1/tenants/acme/endpoints/shop",
+            serde_json::Value::Null,
+        )
+        .await?;
     for number in 0..100 {
-        let host = if number == 0 { "dead".to_owned() } else { format!("shop{number}") };
+        let host = if number == 0 {
+            "dead".to_owned()
+        } else {
+            format!("shop{number}")
+        };
         let url = format!("https://{host}.example/hook");
-        scene.put_endpoint(&format!("e{number:03}"), json!({ "url": url, "secrets": [SHOP_SECRET] })).await?;
+        scene
+            .put_endpoint(
+                &format!("e{number:03}"),
+                json!({ "url": url, "secrets": [SHOP_SECRET] }),
+            )
+            .await?;
     }
     scene.webhook(FAILED).await?;
     tokio::time::timeout(Duration::from_secs(60), scene.settle()).await??;
@@ -48,7 +65,11 @@ async fn of_a_hundred_endpoints_one_hangs_and_all_others_are_delivered() -> anyh
     let deliveries = list(&event, "/deliveries");
     assert_eq!(deliveries.len(), 100);
     for delivery in deliveries {
-        let want = if text(delivery, "/endpoint") == "e000" { "retrying" } else { "delivered" };
+        let want = if text(delivery, "/endpoint") == "e000" {
+            "retrying"
+        } else {
+            "delivered"
+        };
         assert_eq!(text(delivery, "/state"), want, "{delivery}");
     }
     Ok(())

@@ -15,7 +15,12 @@ use crate::{FAILED, list, states, text};
 
 async fn publish(scene: &Scene, event: Event, roles: Option<&[Role]>) -> anyhow::Result<()> {
     let roles = roles.map(|roles| roles.iter().copied().collect::<BTreeSet<_>>());
-    let task = PublishTask { tenant: TenantId::parse(TENANT)?, event, roles, guard: None };
+    let task = PublishTask {
+        tenant: TenantId::parse(TENANT)?,
+        event,
+        roles,
+        guard: None,
+    };
     send(&scene.queues, [Task::Publish(task)]).await?;
     scene.settle().await
 }
@@ -25,13 +30,20 @@ async fn scene() -> anyhow::Result<Scene> {
     let scene = Scene::start().await?;
     for role in ["ase", "pos"] {
         let url = format!("https://{role}.example/hook");
-        scene.put_endpoint(role, json!({ "url": url, "role": role, "secrets": [SHOP_SECRET] })).await?;
+        scene
+            .put_endpoint(
+                role,
+                json!({ "url": url, "role": role, "secrets": [SHOP_SECRET] }),
+            )
+            .await?;
     }
     Ok(scene)
 }
 
 fn hosts(scene: &Scene) -> Vec<String> {
-    let host = |request: &shared::delivery::Request| request.url.split('/').nth(2).unwrap_or_default().to_owned();
+    let host = |request: &shared::delivery::Request| {
+        request.url.split('/').nth(2).unwrap_or_default().to_owned()
+    };
     scene.far.requests().iter().map(host).collect()
 }
 
@@ -55,7 +67,10 @@ async fn the_same_id_naming_another_role_adds_exactly_that_role() -> anyhow::Res
     publish(&scene, event(1, at)?, Some(&[Role::Pos, Role::Ase])).await?;
     assert_eq!(hosts(&scene), ["ase.example", "pos.example"]);
     let events = scene.events().await?;
-    assert_eq!(events.first().map(|event| list(event, "/deliveries").len()), Some(2));
+    assert_eq!(
+        events.first().map(|event| list(event, "/deliveries").len()),
+        Some(2)
+    );
     Ok(())
 }
 
@@ -63,7 +78,10 @@ async fn the_same_id_naming_another_role_adds_exactly_that_role() -> anyhow::Res
 async fn another_payload_under_a_known_id_is_not_taken_and_is_noted() -> anyhow::Result<()> {
     let scene = scene().await?;
     let first = event(1, scene.clock.now())?;
-    let second = Event { data: Json::parse("{\"forged\":true}".into())?, ..first.clone() };
+    let second = Event {
+        data: Json::parse("{\"forged\":true}".into())?,
+        ..first.clone()
+    };
     publish(&scene, first, Some(&[Role::Ase])).await?;
     publish(&scene, second, Some(&[Role::Pos])).await?;
     assert_eq!(hosts(&scene), ["ase.example"]);
@@ -81,11 +99,28 @@ async fn an_event_that_nobody_wants_is_recorded_with_the_reason() -> anyhow::Res
         want: &'static str,
     }
     let cases = [
-        Case { name: "no endpoint of the role", endpoint: json!({ "role": "ase" }), want: "no_endpoint" },
-        Case { name: "filtered out", endpoint: json!({ "event_types": ["recovery.recovered"] }), want: "filtered" },
-        Case { name: "switched off", endpoint: json!({ "state": "disabled" }), want: "endpoint_disabled" },
+        Case {
+            name: "no endpoint of the role",
+            endpoint: json!({ "role": "ase" }),
+            want: "no_endpoint",
+        },
+        Case {
+            name: "filtered out",
+            endpoint: json!({ "event_types": ["recovery.recovered"] }),
+            want: "filtered",
+        },
+        Case {
+            name: "switched off",
+            endpoint: json!({ "state": "disabled" }),
+            want: "endpoint_disabled",
+        },
     ];
-    for Case { name, mut endpoint, want } in cases {
+    for Case {
+        name,
+        mut endpoint,
+        want,
+    } in cases
+    {
         let scene = Scene::start().await?;
         if let Some(endpoint) = endpoint.as_object_mut() {
             endpoint.insert("url".into(), json!("https://shop.example/hook"));
@@ -94,8 +129,16 @@ async fn an_event_that_nobody_wants_is_recorded_with_the_reason() -> anyhow::Res
         scene.webhook(FAILED).await?;
         scene.settle().await?;
         let events = scene.events().await?;
-        assert_eq!(states(&events), ["recovery.payment_failed skipped"], "{name}");
-        assert_eq!(events.first().map(|event| text(event, "/reason")), Some(want.to_owned()), "{name}");
+        assert_eq!(
+            states(&events),
+            ["recovery.payment_failed skipped"],
+            "{name}"
+        );
+        assert_eq!(
+            events.first().map(|event| text(event, "/reason")),
+            Some(want.to_owned()),
+            "{name}"
+        );
         assert!(scene.far.requests().is_empty(), "{name}");
     }
     Ok(())
@@ -113,21 +156,39 @@ async fn a_delivery_whose_guard_no_longer_holds_is_superseded() -> anyhow::Resul
         invoice_id: InvoiceId::parse("in_1QfInv")?,
     };
     let guarded = |number, at| -> anyhow::Result<Task> {
-        let guard = Some(Guard::IntentOpen { intent: intent.clone() });
+        let guard = Some(Guard::IntentOpen {
+            intent: intent.clone(),
+        });
         let roles = Some(BTreeSet::from([Role::Merchant]));
-        Ok(Task::Publish(PublishTask { tenant: TenantId::parse(TENANT)?, event: event(number, at)?, roles, guard }))
+        Ok(Task::Publish(PublishTask {
+            tenant: TenantId::parse(TENANT)?,
+            event: event(number, at)?,
+            roles,
+            guard,
+        }))
     };
     scene.webhook(FAILED).await?;
     scene.settle().await?;
     send(&scene.queues, [guarded(1, scene.clock.now())?]).await?;
     scene.settle().await?;
-    assert_eq!(scene.far.requests().len(), 2, "the intent is open, so it is sent");
+    assert_eq!(
+        scene.far.requests().len(),
+        2,
+        "the intent is open, so it is sent"
+    );
     scene.webhook(crate::PAID).await?;
     scene.settle().await?;
     send(&scene.queues, [guarded(2, scene.clock.now())?]).await?;
     scene.settle().await?;
-    let superseded = states(&scene.events().await?).into_iter().filter(|state| state.ends_with("superseded")).count();
+    let superseded = states(&scene.events().await?)
+        .into_iter()
+        .filter(|state| state.ends_with("superseded"))
+        .count();
     assert_eq!(superseded, 1);
-    assert_eq!(scene.far.requests().len(), 4, "the intent has ended, so it is not sent");
+    assert_eq!(
+        scene.far.requests().len(),
+        4,
+        "the intent has ended, so it is not sent"
+    );
     Ok(())
 }

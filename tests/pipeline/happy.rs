@@ -21,7 +21,10 @@ async fn a_failed_payment_and_its_recovery_reach_the_merchant_signed() -> anyhow
 
     assert!(scene.queues.is_empty(), "nothing is left on any queue");
     let requests = scene.far.requests();
-    let bodies: Vec<_> = requests.iter().map(|request| String::from_utf8_lossy(&request.body)).collect();
+    let bodies: Vec<_> = requests
+        .iter()
+        .map(|request| String::from_utf8_lossy(&request.body))
+        .collect();
     assert_eq!(
         bodies,
         [
@@ -32,14 +35,24 @@ async fn a_failed_payment_and_its_recovery_reach_the_merchant_signed() -> anyhow
     );
     for request in &requests {
         assert_eq!(request.url, SHOP_URL);
-        let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
+        let header = |name: &str| {
+            request
+                .headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
         let headers = standard::Headers {
             id: header("webhook-id"),
             timestamp: header("webhook-timestamp"),
             signature: header("webhook-signature"),
         };
-        let verified =
-            standard::verify(headers, &request.body, &[Secret::new(SHOP_SECRET)], scene.clock.now(), TOLERANCE);
+        let verified = standard::verify(
+            headers,
+            &request.body,
+            &[Secret::new(SHOP_SECRET)],
+            scene.clock.now(),
+            TOLERANCE,
+        );
         assert!(verified.is_ok(), "{verified:?}");
         assert_eq!(header("content-type"), Some("application/json"));
     }
@@ -71,7 +84,10 @@ async fn the_intent_shows_its_attempts_and_its_end() -> anyhow::Result<()> {
     let intent = scene.operator("GET", path, serde_json::Value::Null).await?;
     assert_eq!(text(&intent, "/state"), "recovered");
     let shown = intent.to_string();
-    assert!(shown.contains("ch_3QfA1") && shown.contains("ch_3QfA2"), "{shown}");
+    assert!(
+        shown.contains("ch_3QfA1") && shown.contains("ch_3QfA2"),
+        "{shown}"
+    );
     Ok(())
 }
 
@@ -83,20 +99,29 @@ async fn a_genuine_event_of_no_interest_is_answered_200_and_can_be_found() -> an
     scene.settle().await?;
     let events = scene.events().await?;
     assert_eq!(states(&events), ["customer.created skipped"]);
-    assert_eq!(events.first().map(|event| text(event, "/reason")), Some("not_handled".into()));
+    assert_eq!(
+        events.first().map(|event| text(event, "/reason")),
+        Some("not_handled".into())
+    );
     assert!(scene.far.requests().is_empty());
     Ok(())
 }
 
 #[tokio::test]
-async fn the_time_of_an_event_is_when_it_happened_and_that_of_a_try_when_it_was_sent() -> anyhow::Result<()> {
+async fn the_time_of_an_event_is_when_it_happened_and_that_of_a_try_when_it_was_sent()
+-> anyhow::Result<()> {
     let scene = Scene::start().await?;
     scene.webhook(FAILED).await?;
     scene.clock.advance(SignedDuration::from_secs(100));
     scene.settle().await?;
     let sent = scene.far.requests();
-    let header = sent.first().and_then(|request| request.headers.get("webhook-timestamp"));
-    let stamp: i64 = header.and_then(|value| value.to_str().ok()).unwrap_or_default().parse()?;
+    let header = sent
+        .first()
+        .and_then(|request| request.headers.get("webhook-timestamp"));
+    let stamp: i64 = header
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .parse()?;
     assert_eq!(Timestamp::from_second(stamp)?, scene.clock.now());
     Ok(())
 }

@@ -30,10 +30,18 @@ fn text(value: &Value, pointer: &str) -> String {
 
 /// What is at a path of a JSON value, as a list.
 fn list<'a>(value: &'a Value, pointer: &str) -> Vec<&'a Value> {
-    value.pointer(pointer).and_then(Value::as_array).into_iter().flatten().collect()
+    value
+        .pointer(pointer)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Type and state of events, in a line each.
 fn states(events: &[Value]) -> Vec<String> {
-    events.iter().map(|event| format!("{} {}", text(event, "/type"), text(event, "/state"))).collect()
+    events
+        .iter()
+        .map(|event| format!("{} {}", text(event, "/type"), text(event, "/state")))
+        .collect()
 }

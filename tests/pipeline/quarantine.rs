@@ -22,7 +22,10 @@ struct Panicky {
 impl Transport for Panicky {
     async fn post(&self, request: Request) -> Outcome {
         let body = String::from_utf8_lossy(&request.body).into_owned();
-        assert!(!(self.on.load(Ordering::SeqCst) && body.contains("in_poison")), "the test wants a panic");
+        assert!(
+            !(self.on.load(Ordering::SeqCst) && body.contains("in_poison")),
+            "the test wants a panic"
+        );
         Outcome::answered(200)
     }
 }
@@ -33,40 +36,84 @@ async fn quarantined(scene: &Scene) -> anyhow::Result<Vec<Value>> {
 }
 
 #[tokio::test]
-async fn what_can_not_be_decoded_is_set_aside_at_once_and_the_rest_is_delivered() -> anyhow::Result<()> {
+async fn what_can_not_be_decoded_is_set_aside_at_once_and_the_rest_is_delivered()
+-> anyhow::Result<()> {
     let scene = Scene::start().await?;
-    scene.queues.send(Queue::Recover, vec![Message::new("no task at all")]).await?;
+    scene
+        .queues
+        .send(Queue::Recover, vec![Message::new("no task at all")])
+        .await?;
     scene.webhook(FAILED).await?;
     scene.settle().await?;
     assert!(scene.queues.is_empty());
-    assert_eq!(states(&scene.events().await?), ["recovery.payment_failed delivered"]);
+    assert_eq!(
+        states(&scene.events().await?),
+        ["recovery.payment_failed delivered"]
+    );
     let entries = quarantined(&scene).await?;
     assert_eq!(entries.len(), 1);
-    assert_eq!(entries.first().map(|entry| text(entry, "/cause")), Some("undecodable".into()));
-    assert_eq!(entries.first().map(|entry| text(entry, "/queue")), Some("recover".into()));
-    assert!(!entries.iter().any(|entry| entry.to_string().contains("no task at all")), "the body is not shown");
+    assert_eq!(
+        entries.first().map(|entry| text(entry, "/cause")),
+        Some("undecodable".into())
+    );
+    assert_eq!(
+        entries.first().map(|entry| text(entry, "/queue")),
+        Some("recover".into())
+    );
+    assert!(
+        !entries
+            .iter()
+            .any(|entry| entry.to_string().contains("no task at all")),
+        "the body is not shown"
+    );
     Ok(())
 }
 
 #[tokio::test]
-async fn a_panic_touches_only_its_message_which_is_set_aside_after_the_third_and_can_be_redriven() -> anyhow::Result<()> {
-    let transport = Arc::new(Panicky { on: AtomicBool::new(true) });
+async fn a_panic_touches_only_its_message_which_is_set_aside_after_the_third_and_can_be_redriven()
+-> anyhow::Result<()> {
+    let transport = Arc::new(Panicky {
+        on: AtomicBool::new(true),
+    });
     let scene = Scene::with_transport(transport.clone()).await?;
     scene.webhook(FAILED).await?;
-    scene.webhook(&FAILED.replace("evt_1QfF1", "evt_2").replace("in_1QfInv", "in_poison")).await?;
+    scene
+        .webhook(
+            &FAILED
+                .replace("evt_1QfF1", "evt_2")
+                .replace("in_1QfInv", "in_poison"),
+        )
+        .await?;
     scene.pass(SignedDuration::from_mins(30)).await?;
     assert!(scene.queues.is_empty());
     let mut delivered: Vec<_> = states(&scene.events().await?);
     delivered.sort();
-    assert_eq!(delivered, ["recovery.payment_failed delivered", "recovery.payment_failed queued"]);
+    assert_eq!(
+        delivered,
+        [
+            "recovery.payment_failed delivered",
+            "recovery.payment_failed queued"
+        ]
+    );
     let entries = quarantined(&scene).await?;
-    assert_eq!(entries.first().map(|entry| text(entry, "/cause")), Some("panicked".into()));
-    let id = entries.first().map(|entry| text(entry, "/id")).unwrap_or_default();
+    assert_eq!(
+        entries.first().map(|entry| text(entry, "/cause")),
+        Some("panicked".into())
+    );
+    let id = entries
+        .first()
+        .map(|entry| text(entry, "/id"))
+        .unwrap_or_default();
 
     transport.on.store(false, Ordering::SeqCst);
-    scene.operator("POST", &format!("/v1/quarantine/{id}/redrive"), Value::Null).await?;
+    scene
+        .operator("POST", &format!("/v1/quarantine/{id}/redrive"), Value::Null)
+        .await?;
     scene.settle().await?;
-    assert_eq!(states(&scene.events().await?), ["recovery.payment_failed delivered"; 2]);
+    assert_eq!(
+        states(&scene.events().await?),
+        ["recovery.payment_failed delivered"; 2]
+    );
     assert!(quarantined(&scene).await?.is_empty());
     Ok(())
 }

@@ -35,7 +35,13 @@ impl Usage {
     /// Adds what requests to the table consumed.
     #[must_use]
     pub fn with(mut self, calls: &[Call]) -> Self {
-        let reads = ["GetItem", "Query", "Scan", "BatchGetItem", "TransactGetItems"];
+        let reads = [
+            "GetItem",
+            "Query",
+            "Scan",
+            "BatchGetItem",
+            "TransactGetItems",
+        ];
         for call in calls {
             if reads.contains(&call.operation.as_str()) {
                 self.read_halves += call.total();
@@ -100,11 +106,17 @@ impl<T: Enqueue> Enqueue for Billed<T> {
 
 #[async_trait]
 impl<T: Lease> Lease for Billed<T> {
-    async fn receive(&self, queue: Queue, most: usize, wait: SignedDuration) -> Result<Vec<Received>, QueueError> {
+    async fn receive(
+        &self,
+        queue: Queue,
+        most: usize,
+        wait: SignedDuration,
+    ) -> Result<Vec<Received>, QueueError> {
         let received = self.inner.receive(queue, most, wait).await?;
         // Empty receives are billed by the hour, not by the event.
         if !received.is_empty() {
-            self.till.request(received.iter().map(|message| message.body.len()).sum());
+            self.till
+                .request(received.iter().map(|message| message.body.len()).sum());
             self.till.lock().invocations += 1;
         }
         Ok(received)
@@ -120,7 +132,11 @@ impl<T: Lease> Lease for Billed<T> {
 
 #[async_trait]
 impl<T: Defer> Defer for Billed<T> {
-    async fn defer(&self, queue: Queue, leases: Vec<(Receipt, SignedDuration)>) -> Result<(), QueueError> {
+    async fn defer(
+        &self,
+        queue: Queue,
+        leases: Vec<(Receipt, SignedDuration)>,
+    ) -> Result<(), QueueError> {
         self.till.request(0);
         self.inner.defer(queue, leases).await
     }
@@ -148,7 +164,10 @@ pub struct Durations {
 
 impl Default for Durations {
     fn default() -> Self {
-        Self { door_ms: 5, batch_ms: 60 }
+        Self {
+            door_ms: 5,
+            batch_ms: 60,
+        }
     }
 }
 
@@ -169,21 +188,40 @@ impl Bill {
     pub fn per_million(usage: Usage, events: u64, durations: Durations) -> Self {
         let scaled = |count: u64| count.saturating_mul(1_000_000) / events.max(1);
         let cost = |count: u64, price: u64| count.saturating_mul(price) / 1_000_000;
-        let (writes, reads) = (scaled(usage.write_halves) / 2, scaled(usage.read_halves) / 2);
+        let (writes, reads) = (
+            scaled(usage.write_halves) / 2,
+            scaled(usage.read_halves) / 2,
+        );
         let (queue, invocations) = (scaled(usage.queue_requests), scaled(usage.invocations));
         let doors = scaled(usage.door_requests);
         let batches = invocations.saturating_sub(doors);
         let compute_ms = doors * durations.door_ms + batches * durations.batch_ms;
         let lines = vec![
-            ("queue requests (64 KB chunks)", queue, cost(queue, price::QUEUE_REQUESTS)),
+            (
+                "queue requests (64 KB chunks)",
+                queue,
+                cost(queue, price::QUEUE_REQUESTS),
+            ),
             ("write units", writes, cost(writes, price::WRITE_UNITS)),
             ("read units", reads, cost(reads, price::READ_UNITS)),
-            ("invocations", invocations, cost(invocations, price::INVOCATIONS)),
-            ("compute, ms at 128 MB (assumed)", compute_ms, compute_ms * price::PICO_PER_MS / 1_000_000),
+            (
+                "invocations",
+                invocations,
+                cost(invocations, price::INVOCATIONS),
+            ),
+            (
+                "compute, ms at 128 MB (assumed)",
+                compute_ms,
+                compute_ms * price::PICO_PER_MS / 1_000_000,
+            ),
         ];
         let function_url = lines.iter().map(|(_, _, cost)| cost).sum();
         // Every event comes in by one request, counted or not.
-        Self { lines, http_api: function_url + price::HTTP_API, function_url }
+        Self {
+            lines,
+            http_api: function_url + price::HTTP_API,
+            function_url,
+        }
     }
 }
 
@@ -197,7 +235,15 @@ impl fmt::Display for Bill {
         for (name, count, cost) in &self.lines {
             writeln!(f, "| {name} | {count} | {} |", dollars(*cost))?;
         }
-        writeln!(f, "| **behind a function URL** | | **{}** |", dollars(self.function_url))?;
-        write!(f, "| **behind an HTTP API** | | **{}** |", dollars(self.http_api))
+        writeln!(
+            f,
+            "| **behind a function URL** | | **{}** |",
+            dollars(self.function_url)
+        )?;
+        write!(
+            f,
+            "| **behind an HTTP API** | | **{}** |",
+            dollars(self.http_api)
+        )
     }
 }

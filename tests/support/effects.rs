@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
+    HttpClient, HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector,
+    http_client_fn,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use jiff::SignedDuration;
@@ -30,7 +31,11 @@ pub struct Effects {
 
 impl Default for Effects {
     fn default() -> Self {
-        Self { count: AtomicUsize::new(0), last: AtomicUsize::new(NEVER), died: Notify::new() }
+        Self {
+            count: AtomicUsize::new(0),
+            last: AtomicUsize::new(NEVER),
+            died: Notify::new(),
+        }
     }
 }
 
@@ -95,7 +100,12 @@ impl<T: Enqueue> Enqueue for Watched<T> {
 
 #[async_trait]
 impl<T: Lease> Lease for Watched<T> {
-    async fn receive(&self, queue: Queue, most: usize, wait: SignedDuration) -> Result<Vec<Received>, QueueError> {
+    async fn receive(
+        &self,
+        queue: Queue,
+        most: usize,
+        wait: SignedDuration,
+    ) -> Result<Vec<Received>, QueueError> {
         self.inner.receive(queue, most, wait).await
     }
 
@@ -108,7 +118,11 @@ impl<T: Lease> Lease for Watched<T> {
 
 #[async_trait]
 impl<T: Defer> Defer for Watched<T> {
-    async fn defer(&self, queue: Queue, leases: Vec<(Receipt, SignedDuration)>) -> Result<(), QueueError> {
+    async fn defer(
+        &self,
+        queue: Queue,
+        leases: Vec<(Receipt, SignedDuration)>,
+    ) -> Result<(), QueueError> {
         let deferred = self.inner.defer(queue, leases).await;
         self.effects.happened().await;
         deferred
@@ -129,7 +143,10 @@ impl<T: Transport> Transport for Watched<T> {
 pub fn watched_http(inner: SharedHttpClient, effects: Arc<Effects>) -> SharedHttpClient {
     http_client_fn(move |settings, components| {
         let connector = inner.http_connector(settings, components);
-        SharedHttpConnector::new(WatchedConnector { connector, effects: effects.clone() })
+        SharedHttpConnector::new(WatchedConnector {
+            connector,
+            effects: effects.clone(),
+        })
     })
 }
 
@@ -143,7 +160,13 @@ impl HttpConnector for WatchedConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let operation = request.headers().get("x-amz-target").unwrap_or_default();
         let operation = operation.rsplit('.').next().unwrap_or_default();
-        let writes = ["PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem"];
+        let writes = [
+            "PutItem",
+            "UpdateItem",
+            "DeleteItem",
+            "TransactWriteItems",
+            "BatchWriteItem",
+        ];
         let is_write = writes.contains(&operation);
         let (call, effects) = (self.connector.call(request), self.effects.clone());
         HttpConnectorFuture::new(async move {

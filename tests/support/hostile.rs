@@ -53,11 +53,23 @@ impl Hostile {
         let kept = requests.clone();
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let behaviour = if script.len() > 1 { script.pop_front() } else { script.front().copied() };
-                tokio::spawn(serve(stream, behaviour.unwrap_or(Behaviour::Close), kept.clone()));
+                let behaviour = if script.len() > 1 {
+                    script.pop_front()
+                } else {
+                    script.front().copied()
+                };
+                tokio::spawn(serve(
+                    stream,
+                    behaviour.unwrap_or(Behaviour::Close),
+                    kept.clone(),
+                ));
             }
         });
-        Ok(Self { address, requests, server })
+        Ok(Self {
+            address,
+            requests,
+            server,
+        })
     }
 
     /// Where it listens.
@@ -69,7 +81,10 @@ impl Hostile {
     /// The requests it got, head and body, oldest first.
     #[must_use]
     pub fn requests(&self) -> Vec<String> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -80,8 +95,13 @@ impl Drop for Hostile {
 }
 
 async fn serve(mut stream: TcpStream, behaviour: Behaviour, requests: Arc<Mutex<Vec<String>>>) {
-    let Some(request) = read(&mut stream).await else { return };
-    requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+    let Some(request) = read(&mut stream).await else {
+        return;
+    };
+    requests
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(request);
     // Whoever hangs up first is part of the play, so write errors end it.
     let _ended = play(stream, behaviour).await;
 }
@@ -89,15 +109,22 @@ async fn serve(mut stream: TcpStream, behaviour: Behaviour, requests: Arc<Mutex<
 async fn play(mut stream: TcpStream, behaviour: Behaviour) -> std::io::Result<()> {
     match behaviour {
         Behaviour::Status(status) => {
-            let head = format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            let head =
+                format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
             stream.write_all(head.as_bytes()).await
         }
         Behaviour::Raw(text) => stream.write_all(text.as_bytes()).await,
         Behaviour::Close => Ok(()),
-        Behaviour::Midway => stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nabc").await,
+        Behaviour::Midway => {
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nabc")
+                .await
+        }
         Behaviour::Silent => std::future::pending().await,
         Behaviour::Drip => {
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n").await?;
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
+                .await?;
             let mut tick = tokio::time::interval(Duration::from_millis(20));
             loop {
                 tick.tick().await;
@@ -105,7 +132,9 @@ async fn play(mut stream: TcpStream, behaviour: Behaviour) -> std::io::Result<()
             }
         }
         Behaviour::Endless => {
-            stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").await?;
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")
+                .await?;
             loop {
                 stream.write_all(&[b'x'; 4096]).await?;
             }
@@ -113,12 +142,18 @@ async fn play(mut stream: TcpStream, behaviour: Behaviour) -> std::io::Result<()
         Behaviour::GzipBomb => {
             let head = "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 18\r\nconnection: close\r\n\r\n";
             stream.write_all(head.as_bytes()).await?;
-            stream.write_all(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1, 0, 0, 0xff, 0xff, 0, 0, 0]).await
+            stream
+                .write_all(&[
+                    0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1, 0, 0, 0xff, 0xff, 0, 0, 0,
+                ])
+                .await
         }
         Behaviour::EndlessHeaders => {
             stream.write_all(b"HTTP/1.1 200 OK\r\n").await?;
             loop {
-                stream.write_all(b"x-more: and more and more and more and more\r\n").await?;
+                stream
+                    .write_all(b"x-more: and more and more and more and more\r\n")
+                    .await?;
             }
         }
     }
@@ -129,12 +164,26 @@ async fn read(stream: &mut TcpStream) -> Option<String> {
     let mut bytes = Vec::new();
     loop {
         let mut chunk = [0; 4096];
-        let count = stream.read(&mut chunk).await.ok().filter(|count| *count > 0)?;
+        let count = stream
+            .read(&mut chunk)
+            .await
+            .ok()
+            .filter(|count| *count > 0)?;
         bytes.extend_from_slice(chunk.get(..count)?);
         let text = String::from_utf8_lossy(&bytes);
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned));
-        if body.len() >= length.and_then(|length| length.trim().parse().ok()).unwrap_or(0) {
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
+        let length = head.lines().find_map(|line| {
+            line.to_ascii_lowercase()
+                .strip_prefix("content-length: ")
+                .map(str::to_owned)
+        });
+        if body.len()
+            >= length
+                .and_then(|length| length.trim().parse().ok())
+                .unwrap_or(0)
+        {
             return Some(text.into_owned());
         }
     }

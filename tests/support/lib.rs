@@ -13,3 +13,4 @@ pub mod standin;
 pub mod stories;
 pub mod table;
 pub mod tally;
+pub mod throughput;

@@ -252,7 +252,7 @@ impl Function {
 
     /// Resident memory now, in KiB (`VmRSS`).
     pub fn resident_kib(&self) -> Result<u64> {
-        let status = self.read("status")?;
+        let status = proc_file(self.process.id(), "status")?;
         status
             .lines()
             .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
@@ -262,26 +262,31 @@ impl Function {
 
     /// CPU time used so far by all its threads, user and system, in milliseconds; it moves in steps of 10.
     pub fn cpu_ms(&self) -> Result<u64> {
-        /// Linux reports in hundredths of a second (`USER_HZ`) whatever its own tick is.
-        const TICK_MS: u64 = 10;
-        let stat = self.read("stat")?;
-        // The second field is the file's name in parentheses and may hold spaces. After it come the
-        // fields from the third on; user and system time are the 14th and 15th.
-        let fields = stat
-            .rsplit_once(')')
-            .map(|(_, after)| after.split_whitespace());
-        let ticks: Option<Vec<u64>> =
-            fields.map(|fields| fields.skip(11).take(2).flat_map(str::parse).collect());
-        match ticks.as_deref() {
-            Some([user, system]) => Ok((user + system) * TICK_MS),
-            _ => bail!("no CPU times in {stat:?}"),
-        }
+        cpu_ms(self.process.id())
     }
+}
 
-    fn read(&self, file: &str) -> Result<String> {
-        let path = format!("/proc/{}/{file}", self.process.id());
-        std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))
+/// CPU time used so far by all threads of a process, user and system, in milliseconds; it moves in steps of 10.
+pub fn cpu_ms(process: u32) -> Result<u64> {
+    /// Linux reports in hundredths of a second (`USER_HZ`) whatever its own tick is.
+    const TICK_MS: u64 = 10;
+    let stat = proc_file(process, "stat")?;
+    // The second field is the file's name in parentheses and may hold spaces. After it come the
+    // fields from the third on; user and system time are the 14th and 15th.
+    let fields = stat
+        .rsplit_once(')')
+        .map(|(_, after)| after.split_whitespace());
+    let ticks: Option<Vec<u64>> =
+        fields.map(|fields| fields.skip(11).take(2).flat_map(str::parse).collect());
+    match ticks.as_deref() {
+        Some([user, system]) => Ok((user + system) * TICK_MS),
+        _ => bail!("no CPU times in {stat:?}"),
     }
+}
+
+fn proc_file(process: u32, file: &str) -> Result<String> {
+    let path = format!("/proc/{process}/{file}");
+    std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))
 }
 
 impl Drop for Function {

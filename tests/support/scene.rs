@@ -101,14 +101,46 @@ impl Scene {
         create_table(&embedded.client(), TABLE).await?;
         let clock = Arc::new(ManualClock::new(Timestamp::from_second(BEGIN)?));
         let queues = MemoryQueues::new(clock.clone());
-        let (effects, till, meter) = (Arc::new(Effects::default()), Till::default(), Meter::default());
-        let world = world(&embedded.account(), &clock, &queues, &effects, (&till, &meter), &transport)?;
+        let (effects, till, meter) = (
+            Arc::new(Effects::default()),
+            Till::default(),
+            Meter::default(),
+        );
+        let world = world(
+            &embedded.account(),
+            &clock,
+            &queues,
+            &effects,
+            (&till, &meter),
+            &transport,
+        )?;
         let api = world.api();
-        let scene = Self { clock, far, queues, effects, till, meter, transport, embedded, world, api };
-        scene.operator("PUT", &format!("/v1/tenants/{TENANT}"), json!({})).await?;
-        scene.put_endpoint("shop", json!({ "url": SHOP_URL, "secrets": [SHOP_SECRET] })).await?;
+        let scene = Self {
+            clock,
+            far,
+            queues,
+            effects,
+            till,
+            meter,
+            transport,
+            embedded,
+            world,
+            api,
+        };
+        scene
+            .operator("PUT", &format!("/v1/tenants/{TENANT}"), json!({}))
+            .await?;
+        scene
+            .put_endpoint("shop", json!({ "url": SHOP_URL, "secrets": [SHOP_SECRET] }))
+            .await?;
         let account = json!({ "platform": "stripe", "webhook_secrets": [STRIPE_SECRET] });
-        scene.operator("PUT", &format!("/v1/tenants/{TENANT}/billing-accounts/pro_1/mca_1"), account).await?;
+        scene
+            .operator(
+                "PUT",
+                &format!("/v1/tenants/{TENANT}/billing-accounts/pro_1/mca_1"),
+                account,
+            )
+            .await?;
         Ok(scene)
     }
 
@@ -119,7 +151,14 @@ impl Scene {
     pub fn restart(&mut self) -> Result<()> {
         self.effects.restart();
         let account = self.embedded.account();
-        self.world = world(&account, &self.clock, &self.queues, &self.effects, (&self.till, &self.meter), &self.transport)?;
+        self.world = world(
+            &account,
+            &self.clock,
+            &self.queues,
+            &self.effects,
+            (&self.till, &self.meter),
+            &self.transport,
+        )?;
         self.api = self.world.api();
         Ok(())
     }
@@ -132,7 +171,11 @@ impl Scene {
         let (parts, body) = self.api.clone().oneshot(request).await?.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await?;
         let body = String::from_utf8(body.to_vec())?;
-        Ok(Answer { status: parts.status, headers: parts.headers, body })
+        Ok(Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        })
     }
 
     /// Calls the operator API and expects success.
@@ -141,7 +184,12 @@ impl Scene {
     /// If it was none; the problem document is in the text.
     pub async fn operator(&self, method: &str, path: &str, body: Value) -> Result<Value> {
         let answer = self.call(method, path, body).await?;
-        ensure!(answer.status.is_success(), "{method} {path}: {} {}", answer.status, answer.body);
+        ensure!(
+            answer.status.is_success(),
+            "{method} {path}: {} {}",
+            answer.status,
+            answer.body
+        );
         Ok(answer.json())
     }
 
@@ -152,8 +200,17 @@ impl Scene {
     pub async fn call(&self, method: &str, path: &str, body: Value) -> Result<Answer> {
         let request = HttpRequest::builder().method(method).uri(path);
         let request = request.header("authorization", format!("Bearer {OPERATOR}"));
-        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
-        self.send(request.header("content-type", "application/json").body(body)?).await
+        let body = if body.is_null() {
+            Body::empty()
+        } else {
+            Body::from(body.to_string())
+        };
+        self.send(
+            request
+                .header("content-type", "application/json")
+                .body(body)?,
+        )
+        .await
     }
 
     /// Makes or replaces a merchant endpoint of the tenant; `settings` overrides the usual ones.
@@ -165,7 +222,8 @@ impl Scene {
         if let (Some(body), Some(settings)) = (body.as_object_mut(), settings.as_object()) {
             body.extend(settings.clone());
         }
-        self.operator("PUT", &format!("/v1/tenants/{TENANT}/endpoints/{id}"), body).await
+        self.operator("PUT", &format!("/v1/tenants/{TENANT}/endpoints/{id}"), body)
+            .await
     }
 
     /// Posts a Stripe webhook, signed now.
@@ -173,9 +231,19 @@ impl Scene {
     /// # Errors
     /// If the request can't be made.
     pub async fn webhook(&self, body: &str) -> Result<Answer> {
-        let signature = stripe::sign(&Secret::new(STRIPE_SECRET), self.clock.now(), body.as_bytes());
-        let request = HttpRequest::builder().method("POST").uri(DOOR).header("content-type", "application/json");
-        let request = request.header(stripe::HEADER, signature.context("the secret is not empty")?);
+        let signature = stripe::sign(
+            &Secret::new(STRIPE_SECRET),
+            self.clock.now(),
+            body.as_bytes(),
+        );
+        let request = HttpRequest::builder()
+            .method("POST")
+            .uri(DOOR)
+            .header("content-type", "application/json");
+        let request = request.header(
+            stripe::HEADER,
+            signature.context("the secret is not empty")?,
+        );
         self.send(request.body(Body::from(body.to_owned()))?).await
     }
 
@@ -214,7 +282,10 @@ impl Scene {
         let mut minute = later(self.clock.now(), SignedDuration::from_mins(1));
         self.settle().await?;
         loop {
-            let shows = Queue::ALL.into_iter().filter_map(|queue| self.queues.next_visible(queue)).min();
+            let shows = Queue::ALL
+                .into_iter()
+                .filter_map(|queue| self.queues.next_visible(queue))
+                .min();
             let next = shows.unwrap_or(end).min(minute).min(end);
             self.clock.advance_to(next);
             if next == minute {
@@ -233,11 +304,33 @@ impl Scene {
     /// # Errors
     /// If the API refuses.
     pub async fn events(&self) -> Result<Vec<Value>> {
-        let list = self.operator("GET", &format!("/v1/tenants/{TENANT}/events?limit=100"), Value::Null).await?;
+        let list = self
+            .operator(
+                "GET",
+                &format!("/v1/tenants/{TENANT}/events?limit=100"),
+                Value::Null,
+            )
+            .await?;
         let mut events = Vec::new();
-        for event in list.get("data").and_then(Value::as_array).into_iter().flatten().rev() {
-            let id = event.get("id").and_then(Value::as_str).context("an event has an id")?;
-            events.push(self.operator("GET", &format!("/v1/tenants/{TENANT}/events/{id}"), Value::Null).await?);
+        for event in list
+            .get("data")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .rev()
+        {
+            let id = event
+                .get("id")
+                .and_then(Value::as_str)
+                .context("an event has an id")?;
+            events.push(
+                self.operator(
+                    "GET",
+                    &format!("/v1/tenants/{TENANT}/events/{id}"),
+                    Value::Null,
+                )
+                .await?,
+            );
         }
         Ok(events)
     }
@@ -274,7 +367,9 @@ fn world(
         queues: Arc::new(watched),
         dead: Arc::new(queues.dead_letters()),
         transport: Arc::new(Watched::new(Shared(transport.clone()), effects.clone())),
-        keyring: Arc::new(Keyring::parse("scene:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")?),
+        keyring: Arc::new(Keyring::parse(
+            "scene:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        )?),
         vetting: Vetting::new(vec!["127.0.0.0/8".parse()?], None),
         operator_key_hash: key_hash(&Secret::new(OPERATOR)),
         retention: SignedDuration::from_hours(30 * 24),

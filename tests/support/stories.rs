@@ -39,13 +39,20 @@ pub fn account() -> Result<BillingAccount> {
 /// If the body is no signal.
 pub fn signal(body: &str) -> Result<Task> {
     let (account, now) = (account()?, Timestamp::UNIX_EPOCH);
-    let header = stripe::sign(&Secret::new(STRIPE_SECRET), now, body.as_bytes()).context("a secret")?;
+    let header =
+        stripe::sign(&Secret::new(STRIPE_SECRET), now, body.as_bytes()).context("a secret")?;
     let mut headers = HeaderMap::new();
-    headers.insert(HeaderName::from_static(stripe::HEADER), HeaderValue::from_str(&header)?);
+    headers.insert(
+        HeaderName::from_static(stripe::HEADER),
+        HeaderValue::from_str(&header)?,
+    );
     let adapter = account.platform.adapter();
     let proof = adapter.verify(&headers, body.as_bytes(), &account, now)?;
     match adapter.interpret(body.as_bytes(), &account, &proof)? {
-        Interpretation::Signal(signal) => Ok(Task::Signal(SignalTask { tenant: account.tenant, signal: *signal })),
+        Interpretation::Signal(signal) => Ok(Task::Signal(SignalTask {
+            tenant: account.tenant,
+            signal: *signal,
+        })),
         Interpretation::Ignored(_) => bail!("the fixture is of no interest to recovery"),
     }
 }

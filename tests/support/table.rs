@@ -93,11 +93,18 @@ impl Table {
     /// # Errors
     /// The SDK's.
     pub async fn items(&self) -> Result<Vec<Value>> {
-        let mut pages = self.client.scan().table_name(&self.name).into_paginator().send();
+        let mut pages = self
+            .client
+            .scan()
+            .table_name(&self.name)
+            .into_paginator()
+            .send();
         let mut items = Vec::new();
         while let Some(page) = pages.next().await {
             for item in page?.items() {
-                let fields = item.iter().map(|(name, value)| (name.clone(), protocol(value)));
+                let fields = item
+                    .iter()
+                    .map(|(name, value)| (name.clone(), protocol(value)));
                 items.push(Value::Object(fields.collect()));
             }
         }
@@ -134,7 +141,9 @@ fn protocol(value: &AttributeValue) -> Value {
         AttributeValue::Bool(flag) => json!({ "BOOL": flag }),
         AttributeValue::L(list) => json!({ "L": list.iter().map(protocol).collect::<Vec<_>>() }),
         AttributeValue::M(map) => {
-            let fields = map.iter().map(|(name, value)| (name.clone(), protocol(value)));
+            let fields = map
+                .iter()
+                .map(|(name, value)| (name.clone(), protocol(value)));
             json!({ "M": fields.collect::<serde_json::Map<_, _>>() })
         }
         _ => Value::Null,

@@ -39,7 +39,12 @@ pub async fn published(count: usize) -> Result<Usage> {
     let queues = Billed::new(scene.queues.clone(), scene.till.clone());
     for number in 0..count {
         let event = event(number, scene.clock.now())?;
-        let task = PublishTask { tenant: TenantId::parse(TENANT)?, event, roles: None, guard: None };
+        let task = PublishTask {
+            tenant: TenantId::parse(TENANT)?,
+            event,
+            roles: None,
+            guard: None,
+        };
         send(&queues, [Task::Publish(task)]).await?;
         scene.till.door();
     }

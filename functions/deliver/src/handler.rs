@@ -46,7 +46,7 @@ const RACES: usize = 8;
 /// What is known before a try.
 enum Before {
     /// It is to be tried, on this record.
-    Try(Delivery, Option<Version>),
+    Try(Box<Delivery>, Option<Version>),
     /// It is not its time yet.
     Wait(SignedDuration, u32),
     /// There is nothing left to do for this message.
@@ -77,7 +77,10 @@ impl Handle for Deliver {
                     StoreError::Unavailable(_) => received.count,
                     StoreError::Corrupt { .. } | StoreError::TooLarge { .. } => 0,
                 };
-                Disposition::Retry { after: rest(received.count), tries }
+                Disposition::Retry {
+                    after: rest(received.count),
+                    tries,
+                }
             }
         }
     }
@@ -90,7 +93,7 @@ impl Deliver {
         received: &Received,
     ) -> Result<Disposition, StoreError> {
         let (mut delivery, version) = match self.before(task, received).await? {
-            Before::Try(delivery, version) => (delivery, version),
+            Before::Try(delivery, version) => (*delivery, version),
             Before::Wait(after, tries) => return Ok(Disposition::Retry { after, tries }),
             Before::Over => return Ok(Disposition::Done),
         };
@@ -112,7 +115,10 @@ impl Deliver {
             Some(_) => None,
         };
         match (skip, endpoint) {
-            (None, Some(endpoint)) => self.attempt(task, &endpoint, delivery, version, &received.id).await,
+            (None, Some(endpoint)) => {
+                self.attempt(task, &endpoint, delivery, version, &received.id)
+                    .await
+            }
             (Some(state), _) => {
                 delivery.state = state;
                 delivery.hold = None;
@@ -126,7 +132,7 @@ impl Deliver {
     async fn before(&self, task: &DeliverTask, message: &Received) -> Result<Before, StoreError> {
         let fresh = || Delivery::new(key(task), task.guard.clone());
         if !task.check && message.count <= 1 {
-            return Ok(Before::Try(fresh(), None));
+            return Ok(Before::Try(Box::new(fresh()), None));
         }
         for _ in 0..RACES {
             let (mut delivery, version) = match self.deliveries.delivery(&key(task)).await? {
@@ -137,15 +143,20 @@ impl Deliver {
             if delivery.state.settled() || task.hop < delivery.hop {
                 return Ok(Before::Over);
             }
-            let free_at = delivery.held_from(&message.id, now).max(delivery.state.due());
+            let free_at = delivery
+                .held_from(&message.id, now)
+                .max(delivery.state.due());
             if let Some(free_at) = free_at.filter(|free_at| *free_at > now) {
                 return Ok(Before::Wait(until(now, free_at), delivery.tried()));
             }
             if delivery.held_by(&message.id) {
-                return Ok(Before::Try(delivery, version));
+                return Ok(Before::Try(Box::new(delivery), version));
             }
             delivery.claim(&message.id, now);
-            let _raced = self.deliveries.save_delivery(&delivery, version, now).await?;
+            let _raced = self
+                .deliveries
+                .save_delivery(&delivery, version, now)
+                .await?;
         }
         Ok(Before::Wait(SignedDuration::from_secs(1), 0))
     }

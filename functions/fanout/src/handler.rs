@@ -121,7 +121,8 @@ impl Fanout {
             let Recipients::Chosen(chosen) = &known.value.recipients else {
                 return Ok(Disposition::Done);
             };
-            let (ours, missing): (BTreeSet<_>, BTreeSet<_>) = roles.iter().partition(|role| chosen.contains_key(role));
+            let (ours, missing): (BTreeSet<_>, BTreeSet<_>) =
+                roles.iter().partition(|role| chosen.contains_key(role));
             let known_before = endpoints_of(chosen, &ours).cloned().collect::<Vec<_>>();
             if missing.is_empty() {
                 return Ok(Disposition::Forward(deliveries(task, &known_before, true)));
@@ -129,13 +130,27 @@ impl Fanout {
             let added = choose(&missing, endpoints, &task.event);
             let new: Vec<_> = endpoints_of(&added, &missing).cloned().collect();
             let all = chosen.clone().into_iter().chain(added).collect();
-            if self.events.set_recipients(tenant, id, &Recipients::Chosen(all), known.version).await? == Saved::Stored {
-                info!(tenant = tenant.as_str(), event.id = id.as_str(), ?missing, "recipients added to an event");
+            if self
+                .events
+                .set_recipients(tenant, id, &Recipients::Chosen(all), known.version)
+                .await?
+                == Saved::Stored
+            {
+                info!(
+                    tenant = tenant.as_str(),
+                    event.id = id.as_str(),
+                    ?missing,
+                    "recipients added to an event"
+                );
                 let mut forward = deliveries(task, &new, false);
                 forward.extend(deliveries(task, &known_before, true));
                 return Ok(Disposition::Forward(forward));
             }
-            known = self.events.event(tenant, id).await?.ok_or(Trouble::Contended)?;
+            known = self
+                .events
+                .event(tenant, id)
+                .await?
+                .ok_or(Trouble::Contended)?;
         }
         Err(Trouble::Contended)
     }
@@ -155,8 +170,18 @@ fn deliveries(task: &PublishTask, endpoints: &[EndpointId], check: bool) -> Vec<
             check,
             guard: task.guard.clone(),
         });
-        let delay = if check { AFTER_THE_WINNER } else { SignedDuration::ZERO };
-        (Queue::Deliver, Message { delay, ..task.encode() })
+        let delay = if check {
+            AFTER_THE_WINNER
+        } else {
+            SignedDuration::ZERO
+        };
+        (
+            Queue::Deliver,
+            Message {
+                delay,
+                ..task.encode()
+            },
+        )
     };
     endpoints.iter().map(delivery).collect()
 }
@@ -165,10 +190,13 @@ fn endpoints_of<'a>(
     chosen: &'a BTreeMap<Role, Chosen>,
     roles: &BTreeSet<Role>,
 ) -> impl Iterator<Item = &'a EndpointId> {
-    chosen.iter().filter(|(role, _)| roles.contains(role)).flat_map(|(_, chosen)| match chosen {
-        Chosen::Endpoints(endpoints) => endpoints.iter(),
-        Chosen::Nobody(_) => [].iter(),
-    })
+    chosen
+        .iter()
+        .filter(|(role, _)| roles.contains(role))
+        .flat_map(|(_, chosen)| match chosen {
+            Chosen::Endpoints(endpoints) => endpoints.iter(),
+            Chosen::Nobody(_) => [].iter(),
+        })
 }
 
 /// Who of `endpoints` hears of `event` in each of `roles`, or why nobody does.

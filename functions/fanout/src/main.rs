@@ -21,14 +21,24 @@ async fn main() -> anyhow::Result<()> {
     init(Style::Json);
     let mut settings = Settings::new(&environment);
     let (table, keyring) = (settings.table(), settings.seal_keys());
-    let queues = settings.queue(Queue::Fanout).zip(settings.queue(Queue::Deliver));
+    let queues = settings
+        .queue(Queue::Fanout)
+        .zip(settings.queue(Queue::Deliver));
     let found = table.zip(keyring).zip(queues).zip(settings.retention());
     let (((table, keyring), (fanout, deliver)), retention) = settings.finish(found)?;
-    let account = Account::from_lookup(&environment).map_err(|problem| anyhow!(problem)).context("AWS")?;
+    let account = Account::from_lookup(&environment)
+        .map_err(|problem| anyhow!(problem))
+        .context("AWS")?;
     let clients = Clients::new(account);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let entropy = Arc::new(SystemEntropy);
-    let store = Arc::new(DynamoStore::new(clients.dynamodb(), table, keyring, entropy, retention));
+    let store = Arc::new(DynamoStore::new(
+        clients.dynamodb(),
+        table,
+        keyring,
+        entropy,
+        retention,
+    ));
     let queues = Arc::new(SqsQueues::new(clients.sqs(), [fanout, deliver]));
     let worker = Fanout {
         events: store.clone(),
@@ -39,5 +49,7 @@ async fn main() -> anyhow::Result<()> {
     let handle = async |event: LambdaEvent<SqsEvent>| {
         Ok::<_, Error>(response(batch.run(received(event.payload)?).await))
     };
-    lambda_runtime::run(service_fn(handle)).await.map_err(|error| anyhow!(error))
+    lambda_runtime::run(service_fn(handle))
+        .await
+        .map_err(|error| anyhow!(error))
 }

@@ -73,7 +73,10 @@ impl Handle for Recover {
 }
 
 impl Recover {
-    async fn signal(&self, SignalTask { tenant, signal }: SignalTask) -> Result<Disposition, Trouble> {
+    async fn signal(
+        &self,
+        SignalTask { tenant, signal }: SignalTask,
+    ) -> Result<Disposition, Trouble> {
         for _ in 0..RACES {
             let now = self.clock.now();
             let read = self.intents.intent(&tenant, &signal.intent).await?;
@@ -98,15 +101,25 @@ impl Recover {
                 "signal joined"
             );
             let publish = |event| {
-                let task = PublishTask { tenant: tenant.clone(), event, roles: None, guard: None };
+                let task = PublishTask {
+                    tenant: tenant.clone(),
+                    event,
+                    roles: None,
+                    guard: None,
+                };
                 (Queue::Fanout, Task::Publish(task).encode())
             };
-            return Ok(Disposition::Forward(step.events.into_iter().map(publish).collect()));
+            return Ok(Disposition::Forward(
+                step.events.into_iter().map(publish).collect(),
+            ));
         }
         Err(Trouble::Contended)
     }
 
-    async fn ignored(&self, IgnoredTask { tenant, ignored }: IgnoredTask) -> Result<Disposition, Trouble> {
+    async fn ignored(
+        &self,
+        IgnoredTask { tenant, ignored }: IgnoredTask,
+    ) -> Result<Disposition, Trouble> {
         let event = event_of(&tenant, &ignored);
         let nobody = Recipients::SetAside(SetAside::NotHandled);
         let _recorded = self

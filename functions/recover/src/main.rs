@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use aws_lambda_events::sqs::SqsEvent;
-use recover::handler::Recover;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
+use recover::handler::Recover;
 use shared::aws::{Account, Clients};
 use shared::config::{Settings, environment};
 use shared::entropy::SystemEntropy;
@@ -20,14 +20,24 @@ async fn main() -> anyhow::Result<()> {
     init(Style::Json);
     let mut settings = Settings::new(&environment);
     let (table, keyring) = (settings.table(), settings.seal_keys());
-    let queues = settings.queue(Queue::Recover).zip(settings.queue(Queue::Fanout));
+    let queues = settings
+        .queue(Queue::Recover)
+        .zip(settings.queue(Queue::Fanout));
     let found = table.zip(keyring).zip(queues).zip(settings.retention());
     let (((table, keyring), (recover, fanout)), retention) = settings.finish(found)?;
-    let account = Account::from_lookup(&environment).map_err(|problem| anyhow!(problem)).context("AWS")?;
+    let account = Account::from_lookup(&environment)
+        .map_err(|problem| anyhow!(problem))
+        .context("AWS")?;
     let clients = Clients::new(account);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let entropy = Arc::new(SystemEntropy);
-    let store = Arc::new(DynamoStore::new(clients.dynamodb(), table, keyring, entropy, retention));
+    let store = Arc::new(DynamoStore::new(
+        clients.dynamodb(),
+        table,
+        keyring,
+        entropy,
+        retention,
+    ));
     let queues = Arc::new(SqsQueues::new(clients.sqs(), [recover, fanout]));
     let worker = Recover {
         intents: store.clone(),
@@ -38,5 +48,7 @@ async fn main() -> anyhow::Result<()> {
     let handle = async |event: LambdaEvent<SqsEvent>| {
         Ok::<_, Error>(response(batch.run(received(event.payload)?).await))
     };
-    lambda_runtime::run(service_fn(handle)).await.map_err(|error| anyhow!(error))
+    lambda_runtime::run(service_fn(handle))
+        .await
+        .map_err(|error| anyhow!(error))
 }

@@ -19,14 +19,33 @@ use sweep::handler::Sweep;
 async fn main() -> anyhow::Result<()> {
     init(Style::Json);
     let mut settings = Settings::new(&environment);
-    let (table, keyring, deliver) = (settings.table(), settings.seal_keys(), settings.queue(Queue::Deliver));
+    let (table, keyring, deliver) = (
+        settings.table(),
+        settings.seal_keys(),
+        settings.queue(Queue::Deliver),
+    );
     let [recover, fanout, dead] = Queue::ALL.map(|queue| settings.dead_letters(queue));
-    let dead = recover.zip(fanout).zip(dead).map(|((recover, fanout), deliver)| [recover, fanout, deliver]);
-    let found = table.zip(keyring).zip(deliver).zip(dead).zip(settings.retention());
+    let dead = recover
+        .zip(fanout)
+        .zip(dead)
+        .map(|((recover, fanout), deliver)| [recover, fanout, deliver]);
+    let found = table
+        .zip(keyring)
+        .zip(deliver)
+        .zip(dead)
+        .zip(settings.retention());
     let ((((table, keyring), deliver), dead), retention) = settings.finish(found)?;
-    let account = Account::from_lookup(&environment).map_err(|problem| anyhow!(problem)).context("AWS")?;
+    let account = Account::from_lookup(&environment)
+        .map_err(|problem| anyhow!(problem))
+        .context("AWS")?;
     let clients = Clients::new(account);
-    let store = Arc::new(DynamoStore::new(clients.dynamodb(), table, keyring, Arc::new(SystemEntropy), retention));
+    let store = Arc::new(DynamoStore::new(
+        clients.dynamodb(),
+        table,
+        keyring,
+        Arc::new(SystemEntropy),
+        retention,
+    ));
     let sweep = Sweep {
         deliveries: store.clone(),
         events: store.clone(),
@@ -37,5 +56,7 @@ async fn main() -> anyhow::Result<()> {
     };
     // What the schedule sends does not matter: a run does all that is to be done.
     let run = async |_: LambdaEvent<Value>| Ok::<_, Error>(sweep.run().await?);
-    lambda_runtime::run(service_fn(run)).await.map_err(|error| anyhow!(error))
+    lambda_runtime::run(service_fn(run))
+        .await
+        .map_err(|error| anyhow!(error))
 }

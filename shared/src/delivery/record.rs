@@ -265,13 +265,19 @@ impl Delivery {
 
     /// Gives it to `message` for the time of a try.
     pub fn claim(&mut self, message: &str, now: Timestamp) {
-        self.hold = Some(Hold { by: message.to_owned(), until: later(now, CLAIM) });
+        self.hold = Some(Hold {
+            by: message.to_owned(),
+            until: later(now, CLAIM),
+        });
     }
 
     /// After a try: `message` keeps it if it is to try again, else nobody holds it.
     pub fn keep(&mut self, message: &str) {
         self.hold = match self.state {
-            State::Retrying { due } => Some(Hold { by: message.to_owned(), until: later(due, OVERDUE) }),
+            State::Retrying { due } => Some(Hold {
+                by: message.to_owned(),
+                until: later(due, OVERDUE),
+            }),
             State::Queued
             | State::Parked { .. }
             | State::Delivered
@@ -478,16 +484,44 @@ mod tests {
     #[test]
     fn one_message_at_a_time_holds_a_delivery() {
         let mut delivery = delivery();
-        assert_eq!(delivery.held_from("m1", at(0)), None, "nobody does at first");
+        assert_eq!(
+            delivery.held_from("m1", at(0)),
+            None,
+            "nobody does at first"
+        );
         delivery.claim("m1", at(0));
         assert!(delivery.held_by("m1"));
         assert_eq!(delivery.held_from("m1", at(0)), None);
         assert_eq!(delivery.held_from("m2", at(29)), Some(at(30)));
-        assert_eq!(delivery.held_from("m2", at(30)), None, "a message that died holds nothing for ever");
-        settle(&mut delivery, 500, &Policy::Ladder { waits_s: vec![5, 3600] }, None, 10);
+        assert_eq!(
+            delivery.held_from("m2", at(30)),
+            None,
+            "a message that died holds nothing for ever"
+        );
+        settle(
+            &mut delivery,
+            500,
+            &Policy::Ladder {
+                waits_s: vec![5, 3600],
+            },
+            None,
+            10,
+        );
         delivery.keep("m1");
-        assert_eq!(delivery.held_from("m2", at(20)), Some(at(75)), "a minute beyond its next try");
-        settle(&mut delivery, 500, &Policy::Ladder { waits_s: vec![5, 3600] }, None, 15);
+        assert_eq!(
+            delivery.held_from("m2", at(20)),
+            Some(at(75)),
+            "a minute beyond its next try"
+        );
+        settle(
+            &mut delivery,
+            500,
+            &Policy::Ladder {
+                waits_s: vec![5, 3600],
+            },
+            None,
+            15,
+        );
         delivery.keep("m1");
         assert_eq!(delivery.hold, None, "parked, it waits for whoever comes");
     }

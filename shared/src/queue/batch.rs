@@ -76,7 +76,13 @@ impl Batch {
         quarantine: Arc<dyn Quarantine>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { handler, enqueue, defer, quarantine, clock }
+        Self {
+            handler,
+            enqueue,
+            defer,
+            quarantine,
+            clock,
+        }
     }
 
     /// The queue whose messages it reads.
@@ -94,9 +100,10 @@ impl Batch {
             .zip(dispositions)
             .filter_map(|(message, disposition)| match disposition {
                 Disposition::Done | Disposition::Forward(_) => None,
-                Disposition::Retry { after, .. } => {
-                    Some((message, after.clamp(SignedDuration::from_secs(1), HIDDEN_MOST)))
-                }
+                Disposition::Retry { after, .. } => Some((
+                    message,
+                    after.clamp(SignedDuration::from_secs(1), HIDDEN_MOST),
+                )),
             })
             .collect();
         let leases: Vec<(Receipt, SignedDuration)> = again
@@ -117,7 +124,11 @@ impl Batch {
 
     /// Sends what the messages lead to, a request for each queue. If that fails, all who had a part in it come again:
     /// what may have been sent is sent once more, and its readers know it.
-    async fn forward(&self, messages: &[Received], dispositions: Vec<Disposition>) -> Vec<Disposition> {
+    async fn forward(
+        &self,
+        messages: &[Received],
+        dispositions: Vec<Disposition>,
+    ) -> Vec<Disposition> {
         let mut sends = BTreeMap::<Queue, Vec<Message>>::new();
         let mut settled = Vec::new();
         for disposition in dispositions {
@@ -131,15 +142,28 @@ impl Batch {
                 Disposition::Done | Disposition::Retry { .. } => Some(disposition),
             });
         }
-        let sent = try_join_all(sends.into_iter().map(|(queue, batch)| self.enqueue.send(queue, batch))).await;
+        let sent = try_join_all(
+            sends
+                .into_iter()
+                .map(|(queue, batch)| self.enqueue.send(queue, batch)),
+        )
+        .await;
         if let Err(problem) = &sent {
-            warn!(queue = self.queue().as_str(), error = chain(problem), "could not send what messages lead to");
+            warn!(
+                queue = self.queue().as_str(),
+                error = chain(problem),
+                "could not send what messages lead to"
+            );
         }
-        let settle = |(message, disposition): (&Received, Option<Disposition>)| match (disposition, &sent) {
-            (Some(disposition), _) => disposition,
-            (None, Ok(_)) => Disposition::Done,
-            (None, Err(_)) => Disposition::Retry { after: rest(message.count), tries: 0 },
-        };
+        let settle =
+            |(message, disposition): (&Received, Option<Disposition>)| match (disposition, &sent) {
+                (Some(disposition), _) => disposition,
+                (None, Ok(_)) => Disposition::Done,
+                (None, Err(_)) => Disposition::Retry {
+                    after: rest(message.count),
+                    tries: 0,
+                },
+            };
         messages.iter().zip(settled).map(settle).collect()
     }
 
