@@ -4,5 +4,6 @@ mod capacity;
 mod config;
 mod deliveries;
 mod events;
+mod faults;
 mod intents;
 mod quarantine;

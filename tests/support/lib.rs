@@ -3,6 +3,7 @@
 
 pub mod bill;
 pub mod effects;
+pub mod faults;
 pub mod hostile;
 pub mod meter;
 pub mod queues;

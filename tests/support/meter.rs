@@ -66,8 +66,7 @@ struct Metered {
 
 impl HttpConnector for Metered {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let target = request.headers().get("x-amz-target").unwrap_or_default();
-        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+        let operation = operation(&request);
         let answer = self.inner.call(request);
         let meter = self.meter.clone();
         HttpConnectorFuture::new(async move {
@@ -87,6 +86,12 @@ impl HttpConnector for Metered {
             Ok(answer)
         })
     }
+}
+
+/// The operation that a request asks for (`PutItem`).
+pub(crate) fn operation(request: &HttpRequest) -> String {
+    let target = request.headers().get("x-amz-target").unwrap_or_default();
+    target.rsplit('.').next().unwrap_or_default().to_owned()
 }
 
 fn call(operation: String, body: &[u8]) -> Call {

@@ -16,6 +16,7 @@ use shared::secret::Keyring;
 use shared::store::dynamo::{DynamoStore, create_table};
 use tokio::net::TcpListener;
 
+use crate::faults::Faults;
 use crate::meter::Meter;
 
 /// Names where the contract tests run, if not on the embedded parts.
@@ -35,6 +36,8 @@ pub struct Table {
     pub name: String,
     /// What its requests consumed.
     pub meter: Meter,
+    /// What happens to its requests.
+    pub faults: Faults,
     keyring: Arc<Keyring>,
 }
 
@@ -48,12 +51,9 @@ impl Table {
             Some(endpoint) => endpoint,
             None => embedded().await?,
         };
-        let meter = Meter::default();
-        let client = Clients::over(
-            Account::local(endpoint),
-            meter.over(shared::aws::http_client()),
-        )
-        .dynamodb();
+        let (meter, faults) = (Meter::default(), Faults::default());
+        let http = faults.over(meter.over(shared::aws::http_client()));
+        let client = Clients::over(Account::local(endpoint), http).dynamodb();
         let name = format!("payrelay-{}", random());
         create_table(&client, &name)
             .await
@@ -64,6 +64,7 @@ impl Table {
             client,
             name,
             meter,
+            faults,
             keyring: Arc::new(keyring),
         })
     }
