@@ -295,7 +295,7 @@ fn tell(task: &DeliverTask, delivery: &Delivery, tried: &Try) {
         round = task.round.number(),
         tries = delivery.tried(),
         status = tried.status,
-        failure = ?tried.failure,
+        failure = tried.failure.map(Failure::as_str),
         took_ms = tried.took_ms,
         state = delivery.state.as_str(),
         next = delivery.state.due().map(|due| due.to_string()),

@@ -95,7 +95,7 @@ impl Recover {
                 tenant = tenant.as_str(),
                 signal = signal.id.as_str(),
                 invoice = signal.intent.invoice_id.as_str(),
-                action = ?step.action,
+                action = step.action.as_str(),
                 seen_before = !step.changed,
                 events = step.events.len(),
                 "signal joined"

@@ -65,6 +65,23 @@ pub enum Failure {
     Unsigned,
 }
 
+impl Failure {
+    /// The wire name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Refused => "refused",
+            Self::Dns => "dns",
+            Self::Tls => "tls",
+            Self::Closed => "closed",
+            Self::Protocol => "protocol",
+            Self::Blocked => "blocked",
+            Self::Unsigned => "unsigned",
+        }
+    }
+}
+
 /// What an outcome means for the delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {

@@ -1,12 +1,9 @@
 //! What a signal calls for, given who made the charge it speaks of. One pure and total table.
 
-use serde::Serialize;
-
 use super::{SignalKind, TriggeredBy};
 
 /// What has to be done about a signal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Nothing: the platform echoes a charge that we made ourselves.
     NoAction,
@@ -20,6 +17,21 @@ pub enum Action {
     CancelInvoice,
     /// No signal that recovery knows.
     InvalidAction,
+}
+
+impl Action {
+    /// The wire name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoAction => "no_action",
+            Self::ScheduleFailedPayment => "schedule_failed_payment",
+            Self::SuccessPaymentExternal => "success_payment_external",
+            Self::PendingPayment => "pending_payment",
+            Self::CancelInvoice => "cancel_invoice",
+            Self::InvalidAction => "invalid_action",
+        }
+    }
 }
 
 /// The action for a signal about a charge that `triggered_by` made, or about no charge we know.

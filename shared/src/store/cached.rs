@@ -1,4 +1,5 @@
-//! Configuration read through a cache of 10 s: a change is in force at the latest so long after it was made.
+//! Configuration read through a cache of 10 s: a change is in force at the latest so long after it was made. What is not
+//! there is not kept, so what was just made is found at once.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -91,7 +92,9 @@ impl Endpoints for CachedEndpoints {
         }
         let read_at = self.one.clock.now();
         let endpoint = self.inner.endpoint(tenant, id).await?;
-        self.one.put(key, endpoint.clone(), read_at);
+        if endpoint.is_some() {
+            self.one.put(key, endpoint.clone(), read_at);
+        }
         Ok(endpoint)
     }
 
@@ -130,7 +133,9 @@ impl BillingAccounts for CachedAccounts {
         }
         let read_at = self.cache.clock.now();
         let found = self.inner.billing_account(profile, account).await?;
-        self.cache.put(key, found.clone(), read_at);
+        if found.is_some() {
+            self.cache.put(key, found.clone(), read_at);
+        }
         Ok(found)
     }
 }
