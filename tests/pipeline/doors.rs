@@ -1,14 +1,22 @@
 //! What the door for billing platforms answers, and that it accepts nothing that it refuses.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use http::Request;
+use ingest::handler::{Ingest, router};
 use jiff::SignedDuration;
+use shared::aws::{Account, Clients};
+use shared::entropy::SystemEntropy;
 use shared::queue::Queue;
-use shared::secret::Secret;
+use shared::queue::sqs::SqsQueues;
+use shared::secret::{Keyring, Secret};
 use shared::signature::stripe;
+use shared::store::dynamo::DynamoStore;
 use shared::time::Clock;
 use tests::scene::{DOOR, Scene};
 use tests::stories::STRIPE_SECRET;
+use tower::ServiceExt;
 
 use crate::FAILED;
 
@@ -269,5 +277,55 @@ async fn each_request_gets_its_answer_and_only_accepted_ones_reach_the_queue() -
             );
         }
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn when_the_queue_or_the_table_can_not_be_reached_nothing_is_accepted_and_the_sender_is_told_when_to_come_back()
+-> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    // Nothing listens on the discard port.
+    let nowhere = Clients::new(Account::local("http://127.0.0.1:9"));
+    let dead_queue = Arc::new(SqsQueues::new(
+        nowhere.sqs(),
+        [(Queue::Recover, "http://127.0.0.1:9/q".to_owned())],
+    ));
+    let dead_store = Arc::new(DynamoStore::new(
+        nowhere.dynamodb(),
+        "none",
+        Arc::new(Keyring::parse(tests::table::SEAL_KEYS)?),
+        Arc::new(SystemEntropy),
+        SignedDuration::ZERO,
+    ));
+    let doors = [
+        (
+            "queue",
+            Ingest {
+                accounts: scene.store().clone(),
+                queues: dead_queue,
+                clock: scene.clock.clone(),
+            },
+        ),
+        (
+            "table",
+            Ingest {
+                accounts: dead_store,
+                queues: Arc::new(scene.queues.clone()),
+                clock: scene.clock.clone(),
+            },
+        ),
+    ];
+    for (name, door) in doors {
+        let response = router(door).oneshot(usual().request(&scene)?).await?;
+        assert_eq!(response.status(), 503, "without the {name}");
+        assert_eq!(
+            response
+                .headers()
+                .get("retry-after")
+                .map(|value| value.as_bytes()),
+            Some(&b"5"[..])
+        );
+    }
+    assert!(scene.queues.is_empty());
     Ok(())
 }

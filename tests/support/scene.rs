@@ -18,7 +18,7 @@ use shared::queue::Queue;
 use shared::queue::memory::MemoryQueues;
 use shared::secret::{Keyring, Secret, key_hash};
 use shared::signature::stripe;
-use shared::store::dynamo::create_table;
+use shared::store::dynamo::{DynamoStore, create_table};
 use shared::time::{Clock, ManualClock, later};
 use shared::transport::Transport;
 use shared::transport::scripted::Scripted;
@@ -339,6 +339,12 @@ impl Scene {
     #[must_use]
     pub fn usage(&self) -> Usage {
         self.till.take().with(&self.meter.take())
+    }
+
+    /// The store behind everything.
+    #[must_use]
+    pub fn store(&self) -> &Arc<DynamoStore> {
+        self.world.store()
     }
 
     /// The client of the table, for looking behind the API.
