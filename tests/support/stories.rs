@@ -65,7 +65,7 @@ pub fn event(number: usize, at: Timestamp) -> Result<Event> {
     let id = format!("0f8a9d2e-5b1c-4c3e-9a77-{number:012}");
     let amount = r#"{"value":"1000","assetCode":"USD","assetScale":2}"#;
     let data = format!(
-        r#"{{"id":"b1a7e6d0-6f0a-4d2c-9a51-{number:012}","walletAddressId":"c2b8f7e1-7a1b-4e3d-8b62-1d4a7b2e5f22","client":"https://shop.example/op","createdAt":"2026-08-17T12:00:00.000Z","expiresAt":"2026-09-16T12:00:00.000Z","receivedAmount":{amount},"completed":true,"incomingAmount":{amount},"approvedAt":"2026-08-17T12:00:01.000Z","metadata":{{"description":"Order {number} of the shop on the corner","orderId":"7c1f4f0d-2b02-4a6b-8b1f-{number:012}","customer":"cust_77","note":"two items, one of them gift-wrapped"}}}}"#
+        r#"{{"id":"b1a7e6d0-6f0a-4d2c-9a51-{number:012}","walletAddressId":"c2b8f7e1-7a1b-4e3d-8b62-1d4a7b2e5f22","client":"https://shop.example/op","createdAt":"2026-08-17T12:00:00.000Z","expiresAt":"2026-09-16T12:00:00.000Z","receivedAmount":{amount},"completed":true,"incomingAmount":{amount},"approvedAt":"2026-08-17T12:00:01.000Z","metadata":{{"description":"Order {number} of the shop on the corner","orderId":"7c1f4f0d-2b02-4a6b-8b1f-{number:012}","customer":"cust_77","note":"two items, one of them gift-wrapped; please ring at the side door"}}}}"#
     );
     Ok(Event {
         id: EventId::parse(id)?,
