@@ -331,6 +331,7 @@ fn http_event(method: &str, path: &str, headers: &[(&str, &str)], body: &str) ->
 
 /// What an SQS trigger hands to a worker.
 fn sqs_event(queue: &str, bodies: &[String]) -> Value {
+    let sent = SystemClock.now().as_millisecond().to_string();
     let record = |(number, body): (usize, &String)| {
         json!({
             "messageId": format!("059f36b4-87a3-44ab-83d2-{number:012}"),
@@ -338,7 +339,7 @@ fn sqs_event(queue: &str, bodies: &[String]) -> Value {
             "body": body,
             "attributes": {
                 "ApproximateReceiveCount": "1",
-                "SentTimestamp": "1767225600000",
+                "SentTimestamp": sent,
                 "SenderId": "AIDAIENQZJOLO23YVJ4VO",
                 "ApproximateFirstReceiveTimestamp": "1767225600001",
             },
@@ -570,7 +571,7 @@ async fn main() -> Result<ExitCode> {
     if let Some(local) = options.local()? {
         let whole = throughput::run(&local, LOAD).await?;
         println!(
-            "`cargo local` in release mode: {} deliveries a second, {} ms of CPU each, of which the embedded table, its \
+            "`cargo local`, as built: {} deliveries a second, {} ms of CPU each, of which the embedded table, its \
              log and everything else that is not a function take {} ms",
             whole.per_second,
             thousandths(whole.cpu_us),

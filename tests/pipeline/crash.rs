@@ -1,6 +1,6 @@
 //! The process dies after each effect in turn; the replay ends in the same state.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use serde_json::Value;
@@ -47,6 +47,20 @@ fn told(scene: &Scene) -> BTreeSet<String> {
     scene.far.requests().iter().map(id).collect()
 }
 
+/// How often the far side got each event.
+fn requests_by_id(scene: &Scene) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for request in scene.far.requests() {
+        let id = request
+            .headers
+            .get("webhook-id")
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        *counts.entry(id.to_owned()).or_default() += 1;
+    }
+    counts
+}
+
 fn at_rest(events: &[Value]) -> BTreeSet<String> {
     states(events).into_iter().collect()
 }
@@ -62,6 +76,7 @@ async fn dying_after_any_effect_loses_nothing_and_ends_in_the_same_state() -> an
         "three events and one refused try"
     );
 
+    let calm_requests = requests_by_id(&calm);
     let mut crashes = 0;
     for number in 1.. {
         let (scene, died) = story(Some(number)).await?;
@@ -87,6 +102,13 @@ async fn dying_after_any_effect_loses_nothing_and_ends_in_the_same_state() -> an
             (tries..=tries + 3).contains(&sent),
             "after effect {number}: {sent} requests, {tries} recorded"
         );
+        for (id, count) in requests_by_id(&scene) {
+            let calm = calm_requests.get(&id).copied().unwrap_or_default();
+            assert!(
+                count <= calm + 1,
+                "after effect {number}: {id} was sent {count} times, {calm} without a crash"
+            );
+        }
         for event in &events {
             assert_eq!(
                 list(event, "/deliveries").len(),

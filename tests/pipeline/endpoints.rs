@@ -232,5 +232,23 @@ async fn an_endpoint_that_is_gone_gets_nothing_more_until_it_is_enabled_again() 
         Some("endpoint_disabled".into())
     );
     assert_eq!(receiver.requests().len(), 1);
+
+    let settings = json!({ "url": receiver.url(), "secrets": [SHOP_SECRET], "state": "enabled" });
+    scene.put_endpoint("shop", settings).await?;
+    scene.clock.advance(SignedDuration::from_secs(11));
+    scene
+        .webhook(
+            &FAILED
+                .replace("evt_1QfF1", "evt_3")
+                .replace("ch_3QfA1", "ch_3"),
+        )
+        .await?;
+    scene.settle().await?;
+    let delivered = states(&scene.events().await?);
+    assert_eq!(
+        delivered.last().map(String::as_str),
+        Some("recovery.payment_failed delivered")
+    );
+    assert_eq!(receiver.requests().len(), 2);
     Ok(())
 }

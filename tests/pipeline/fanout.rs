@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared::event::{Event, Json, Role};
 use shared::ids::TenantId;
@@ -22,7 +23,8 @@ async fn publish(scene: &Scene, event: Event, roles: Option<&[Role]>) -> anyhow:
         guard: None,
     };
     send(&scene.queues, [Task::Publish(task)]).await?;
-    scene.settle().await
+    // Long enough for the copies that a known event makes.
+    scene.pass(SignedDuration::from_mins(3)).await
 }
 
 /// A scene with an endpoint of each of two roles, and its two URLs.

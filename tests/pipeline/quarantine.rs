@@ -11,7 +11,7 @@ use shared::queue::{Enqueue, Message, Queue};
 use shared::transport::Transport;
 use tests::scene::Scene;
 
-use crate::{FAILED, list, states, text};
+use crate::{FAILED, PAID, list, states, text};
 
 /// Panics over one event for as long as it is told to.
 struct Panicky {
@@ -115,5 +115,61 @@ async fn a_panic_touches_only_its_message_which_is_set_aside_after_the_third_and
         ["recovery.payment_failed delivered"; 2]
     );
     assert!(quarantined(&scene).await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_message_that_comes_again_and_again_without_a_try_is_set_aside() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    scene.webhook(FAILED).await?;
+    scene.settle().await?;
+    scene.break_intents().await?;
+    scene.webhook(PAID).await?;
+    scene.pass(SignedDuration::from_hours(12)).await?;
+    let entries = quarantined(&scene).await?;
+    assert_eq!(
+        entries.first().map(|entry| text(entry, "/cause")),
+        Some("stuck".into())
+    );
+    assert_eq!(
+        entries.first().map(|entry| text(entry, "/received")),
+        Some("21".into())
+    );
+    assert!(scene.queues.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_queue_gave_up_is_found_in_the_table_and_redriven() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let task = tests::stories::signal(FAILED)?.encode();
+    scene
+        .queues
+        .dead_letters()
+        .send(Queue::Recover, vec![task])
+        .await?;
+    scene.sweep().await?;
+    let entries = quarantined(&scene).await?;
+    assert_eq!(
+        entries.first().map(|entry| text(entry, "/cause")),
+        Some("dead_letter".into())
+    );
+    assert_eq!(
+        entries.first().map(|entry| text(entry, "/tenant")),
+        Some("acme".into())
+    );
+    assert!(scene.queues.dead_letters().is_empty());
+    let id = entries
+        .first()
+        .map(|entry| text(entry, "/id"))
+        .unwrap_or_default();
+    scene
+        .operator("POST", &format!("/v1/quarantine/{id}/redrive"), Value::Null)
+        .await?;
+    scene.settle().await?;
+    assert_eq!(
+        states(&scene.events().await?),
+        ["recovery.payment_failed delivered"]
+    );
     Ok(())
 }

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
 use axum::Router;
 use axum::body::Body;
 use http::{Request as HttpRequest, StatusCode};
@@ -264,6 +266,18 @@ impl Scene {
         Ok(self.world.step().await)
     }
 
+    /// One round of every worker but that of `idle`.
+    ///
+    /// # Errors
+    /// If a queue fails.
+    pub async fn step_without(&self, idle: Queue) -> Result<()> {
+        for queue in Queue::ALL.into_iter().filter(|queue| *queue != idle) {
+            let messages = self.world.receive(queue, SignedDuration::ZERO).await?;
+            self.world.handle(queue, messages).await;
+        }
+        Ok(())
+    }
+
     /// Runs one sweep.
     ///
     /// # Errors
@@ -345,6 +359,36 @@ impl Scene {
     #[must_use]
     pub fn store(&self) -> &Arc<DynamoStore> {
         self.world.store()
+    }
+
+    /// Writes nonsense over the content of every intent: an accident that no retry heals.
+    ///
+    /// # Errors
+    /// If the table fails.
+    pub async fn break_intents(&self) -> Result<()> {
+        let client = self.table();
+        for mut item in client
+            .scan()
+            .table_name(TABLE)
+            .send()
+            .await?
+            .items
+            .unwrap_or_default()
+        {
+            if item.get("sk") != Some(&AttributeValue::S("I".to_owned())) {
+                continue;
+            }
+            for value in item.values_mut().filter(|value| value.is_b()) {
+                *value = AttributeValue::B(Blob::new(b"nonsense"));
+            }
+            client
+                .put_item()
+                .table_name(TABLE)
+                .set_item(Some(item))
+                .send()
+                .await?;
+        }
+        Ok(())
     }
 
     /// The client of the table, for looking behind the API.

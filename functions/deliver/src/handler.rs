@@ -1,17 +1,18 @@
 //! One delivery, one try: is it to be made, make it, record it, say what follows.
 //!
-//! On the happy path nothing is read but the endpoint's cached configuration, and one item is written. The record
-//! is read first when another message for the same delivery may exist: when the message says so (`check`), or when
-//! it was received before. The write is conditional on what was read, so a try made twice at once is recorded twice
-//! and settled once. The message is let go, or put off, only after the write.
+//! On the happy path nothing is read but the endpoint's cached configuration, and one item is written. The record is
+//! read first when another message for the same delivery may exist: when the message says so (`check`), was received
+//! before, or waited on its queue. Then one message at a time works on the delivery: it claims the record, and others
+//! wait until its hold is over. Every write is conditional on what was read. The message is let go, or put off, only
+//! after the write.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use shared::delivery::{
-    Delivery, DeliveryKey, End, Endpoint, EndpointState, Failure, Guard, Outcome, SkipReason,
-    State, Terms, Try, request,
+    Delivery, DeliveryKey, Endpoint, EndpointState, Failure, Guard, Outcome, SkipReason, State,
+    Terms, Try, Verdict, request,
 };
 use shared::entropy::Entropy;
 use shared::event::useful_for;
@@ -42,6 +43,9 @@ pub struct Deliver {
 
 /// So often a lost race is run again before the message is put off.
 const RACES: usize = 8;
+
+/// A message taken up so soon after it was sent is ahead of every copy of it.
+const PROMPT: SignedDuration = SignedDuration::from_secs(10);
 
 /// What is known before a try.
 enum Before {
@@ -116,7 +120,7 @@ impl Deliver {
         };
         match (skip, endpoint) {
             (None, Some(endpoint)) => {
-                self.attempt(task, &endpoint, delivery, version, &received.id)
+                self.attempt(task, &endpoint, delivery, version, received)
                     .await
             }
             (Some(state), _) => {
@@ -131,7 +135,9 @@ impl Deliver {
     /// Reads the record where another message may have been at work, and claims the delivery if nobody holds it.
     async fn before(&self, task: &DeliverTask, message: &Received) -> Result<Before, StoreError> {
         let fresh = || Delivery::new(key(task), task.guard.clone());
-        if !task.check && message.count <= 1 {
+        // A copy for the case that the winner of fanout died comes later than this, and finds what we wrote.
+        let prompt = self.clock.now().duration_since(message.sent) <= PROMPT;
+        if !task.check && message.count <= 1 && prompt {
             return Ok(Before::Try(Box::new(fresh()), None));
         }
         for _ in 0..RACES {
@@ -149,7 +155,7 @@ impl Deliver {
             if let Some(free_at) = free_at.filter(|free_at| *free_at > now) {
                 return Ok(Before::Wait(until(now, free_at), delivery.tried()));
             }
-            if delivery.held_by(&message.id) {
+            if delivery.holds_for_a_try(&message.id, now) {
                 return Ok(Before::Try(Box::new(delivery), version));
             }
             delivery.claim(&message.id, now);
@@ -186,7 +192,7 @@ impl Deliver {
         endpoint: &Endpoint,
         mut delivery: Delivery,
         mut version: Option<Version>,
-        message: &str,
+        received: &Received,
     ) -> Result<Disposition, StoreError> {
         let began = self.clock.now();
         let outcome = match request::build(&task.event, endpoint, began) {
@@ -201,22 +207,21 @@ impl Deliver {
             useful_until: Self::useful_until(task, endpoint),
             per_mille: self.entropy.per_mille(),
         };
+        if verdict == Verdict::Gone {
+            self.endpoints
+                .mark_gone(&task.tenant, &task.endpoint)
+                .await?;
+        }
         for _ in 0..RACES {
             delivery.settle(tried.clone(), &outcome, verdict, terms, now);
-            delivery.keep(message);
-            if self
+            delivery.keep(&received.id);
+            let saved = self
                 .deliveries
                 .save_delivery(&delivery, version, now)
-                .await?
-                == Saved::Stored
-            {
+                .await?;
+            if saved == Saved::Stored {
                 tell(task, &delivery, &tried);
-                if delivery.state == (State::GivenUp { reason: End::Gone }) {
-                    self.endpoints
-                        .mark_gone(&task.tenant, &task.endpoint)
-                        .await?;
-                }
-                return Ok(disposition(&delivery, now));
+                return Ok(disposition(&delivery, received, now));
             }
             (delivery, version) = match self.deliveries.delivery(&delivery.key).await? {
                 Some(read) => (read.value, Some(read.version)),
@@ -225,7 +230,7 @@ impl Deliver {
         }
         Ok(Disposition::Retry {
             after: SignedDuration::from_secs(1),
-            tries: delivery.tried(),
+            tries: received.count,
         })
     }
 
@@ -270,11 +275,12 @@ fn key(task: &DeliverTask) -> DeliveryKey {
     }
 }
 
-fn disposition(delivery: &Delivery, now: Timestamp) -> Disposition {
+/// A try that was made and recorded explains every receipt before it: a refusal never ends in quarantine.
+fn disposition(delivery: &Delivery, received: &Received, now: Timestamp) -> Disposition {
     match delivery.state {
         State::Retrying { due } => Disposition::Retry {
             after: until(now, due),
-            tries: delivery.tried(),
+            tries: received.count,
         },
         State::Queued
         | State::Parked { .. }

@@ -38,6 +38,17 @@ enum Trouble {
     Contended,
 }
 
+impl Trouble {
+    /// An outage explains every receipt; anything else is an accident of ours.
+    fn explains(&self, received: &Received) -> u32 {
+        match self {
+            Self::Store(StoreError::Unavailable(_)) => received.count,
+            Self::Store(StoreError::Corrupt { .. } | StoreError::TooLarge { .. })
+            | Self::Contended => 0,
+        }
+    }
+}
+
 /// So often a lost race is run again before the message is put off.
 const RACES: usize = 8;
 
@@ -61,7 +72,7 @@ impl Handle for Fanout {
                 );
                 Disposition::Retry {
                     after: rest(received.count),
-                    tries: 0,
+                    tries: trouble.explains(received),
                 }
             }
         }
@@ -156,8 +167,9 @@ impl Fanout {
     }
 }
 
-/// A loser's deliveries come so much later than the winner's, which may be under way.
-const AFTER_THE_WINNER: SignedDuration = SignedDuration::from_secs(30);
+/// A loser's deliveries come so much later than the winner's, which may be under way: longer than fanout may run, than a
+/// prompt message may wait, and than a try may take.
+const AFTER_THE_WINNER: SignedDuration = SignedDuration::from_secs(90);
 
 fn deliveries(task: &PublishTask, endpoints: &[EndpointId], check: bool) -> Vec<(Queue, Message)> {
     let delivery = |endpoint: &EndpointId| {

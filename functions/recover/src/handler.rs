@@ -40,6 +40,17 @@ enum Trouble {
     Contended,
 }
 
+impl Trouble {
+    /// An outage explains every receipt; anything else is an accident of ours.
+    fn explains(&self, received: &Received) -> u32 {
+        match self {
+            Self::Store(StoreError::Unavailable(_)) => received.count,
+            Self::Store(StoreError::Corrupt { .. } | StoreError::TooLarge { .. })
+            | Self::Contended => 0,
+        }
+    }
+}
+
 /// So often a lost race is run again before the message is put off.
 const RACES: usize = 8;
 
@@ -65,7 +76,7 @@ impl Handle for Recover {
                 );
                 Disposition::Retry {
                     after: rest(received.count),
-                    tries: 0,
+                    tries: trouble.explains(received),
                 }
             }
         }

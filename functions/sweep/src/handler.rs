@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use futures::future::try_join_all;
+use futures::future::join_all;
 use jiff::SignedDuration;
 use shared::delivery::{Delivery, DeliveryKey, State};
 use shared::problem::chain;
@@ -64,23 +64,13 @@ impl Sweep {
     /// # Errors
     /// [`Trouble`] if the table or a queue fails; nothing is lost by it.
     pub async fn run(&self) -> Result<Swept, Trouble> {
-        let began = self.clock.now();
-        let mut swept = Swept::default();
-        loop {
-            let due = self.deliveries.due(self.clock.now(), PAGE).await?;
-            let before = swept.unparked;
-            for keys in due.chunks(AT_ONCE) {
-                let unparked = try_join_all(keys.iter().map(|key| self.unpark(key))).await?;
-                swept.unparked += unparked.into_iter().filter(|unparked| *unparked).count();
-            }
-            // The index may still show what was put back a moment ago.
-            let stalled = swept.unparked == before;
-            if stalled || self.clock.now().duration_since(began) > RUN_MOST {
-                break;
-            }
-        }
+        let (mut swept, mut first) = (Swept::default(), None);
+        self.unpark_all(&mut swept, &mut first).await;
         for queue in Queue::ALL {
-            swept.dead_letters += self.bury(queue).await?;
+            match self.bury(queue).await {
+                Ok(buried) => swept.dead_letters += buried,
+                Err(trouble) => note(trouble, &mut first),
+            }
         }
         if swept != Swept::default() {
             info!(
@@ -89,7 +79,32 @@ impl Sweep {
                 "swept"
             );
         }
-        Ok(swept)
+        first.map_or(Ok(swept), Err)
+    }
+
+    /// What goes wrong with one delivery or one queue is noted, and stops none of the others.
+    async fn unpark_all(&self, swept: &mut Swept, first: &mut Option<Trouble>) {
+        let began = self.clock.now();
+        loop {
+            let due = match self.deliveries.due(self.clock.now(), PAGE).await {
+                Ok(due) => due,
+                Err(trouble) => return note(trouble.into(), first),
+            };
+            let before = swept.unparked;
+            for keys in due.chunks(AT_ONCE) {
+                for unparked in join_all(keys.iter().map(|key| self.unpark(key))).await {
+                    match unparked {
+                        Ok(unparked) => swept.unparked += usize::from(unparked),
+                        Err(trouble) => note(trouble, first),
+                    }
+                }
+            }
+            // The index may still show what was put back a moment ago.
+            let stalled = swept.unparked == before;
+            if stalled || self.clock.now().duration_since(began) > RUN_MOST {
+                return;
+            }
+        }
     }
 
     async fn unpark(&self, key: &DeliveryKey) -> Result<bool, Trouble> {
@@ -164,6 +179,15 @@ impl Sweep {
             }
         }
     }
+}
+
+/// Logs every trouble and keeps the first, which the run ends with.
+fn note(trouble: Trouble, first: &mut Option<Trouble>) {
+    warn!(
+        error = chain(&trouble),
+        "part of a sweep was left for the next one"
+    );
+    first.get_or_insert(trouble);
 }
 
 fn task(delivery: &Delivery, event: shared::event::Event) -> Task {

@@ -199,6 +199,8 @@ pub struct Hold {
 
 /// A message that has claimed a delivery holds it for so long: a try and what belongs to it fit in.
 const CLAIM: SignedDuration = SignedDuration::from_secs(30);
+/// A try takes at most its deadline; recording it comes on top.
+const TRY: SignedDuration = SignedDuration::from_secs(25);
 /// A message that waits for its next try keeps its hold for so long beyond it.
 const OVERDUE: SignedDuration = SignedDuration::from_mins(1);
 
@@ -257,10 +259,13 @@ impl Delivery {
         (hold.by != message && hold.until > now).then_some(hold.until)
     }
 
-    /// Whether `message` holds it, even if its time is over.
+    /// Whether `message` holds it, and for long enough to make a try and record it.
     #[must_use]
-    pub fn held_by(&self, message: &str) -> bool {
-        self.hold.as_ref().is_some_and(|hold| hold.by == message)
+    pub fn holds_for_a_try(&self, message: &str, now: Timestamp) -> bool {
+        let needed = later(now, TRY);
+        self.hold
+            .as_ref()
+            .is_some_and(|hold| hold.by == message && hold.until >= needed)
     }
 
     /// Gives it to `message` for the time of a try.
@@ -490,7 +495,12 @@ mod tests {
             "nobody does at first"
         );
         delivery.claim("m1", at(0));
-        assert!(delivery.held_by("m1"));
+        assert!(delivery.holds_for_a_try("m1", at(5)));
+        assert!(
+            !delivery.holds_for_a_try("m1", at(6)),
+            "too late to be sure, so it claims anew"
+        );
+        assert!(!delivery.holds_for_a_try("m2", at(0)));
         assert_eq!(delivery.held_from("m1", at(0)), None);
         assert_eq!(delivery.held_from("m2", at(29)), Some(at(30)));
         assert_eq!(

@@ -1,9 +1,10 @@
 //! A handler of one message, lifted to a batch: concurrent, one panic apart from the others, partial failures.
 //!
 //! Every message ends in one of four ways. *Done*: it is let go. *Forward*: it is let go once what it leads to is
-//! durable on its queues; what a batch forwards is sent together, since requests are what is billed. *Retry*: its visibility is set to the wait, as
-//! the last act, and it is reported as failed. *Quarantined*: it can't be decoded, panicked three times, or came
-//! 20 times more often than its tries explain; it is written to the table and let go. An endpoint's refusal never
+//! durable on its queues; what a batch forwards is sent together, since requests are what is billed. *Retry*: its
+//! visibility is set to the wait, as the last act, and it is reported as failed. *Quarantined*: it can't be decoded,
+//! panicked three times, or came 20 times more often than its tries explain; it is written to the table and let go. An
+//! endpoint's refusal never
 //! ends there.
 
 use std::collections::BTreeMap;
@@ -155,16 +156,24 @@ impl Batch {
                 "could not send what messages lead to"
             );
         }
-        let settle =
-            |(message, disposition): (&Received, Option<Disposition>)| match (disposition, &sent) {
-                (Some(disposition), _) => disposition,
-                (None, Ok(_)) => Disposition::Done,
-                (None, Err(_)) => Disposition::Retry {
-                    after: rest(message.count),
-                    tries: 0,
-                },
-            };
-        messages.iter().zip(settled).map(settle).collect()
+        let settle = async |(message, disposition): (&Received, Option<Disposition>)| match (
+            disposition,
+            &sent,
+        ) {
+            (Some(disposition), _) => disposition,
+            (None, Ok(_)) => Disposition::Done,
+            (None, Err(_)) if message.count > UNEXPLAINED => {
+                let tenant = Task::decode(&message.body)
+                    .ok()
+                    .map(|task| task.tenant().clone());
+                self.quarantine(message, Cause::Stuck, tenant).await
+            }
+            (None, Err(_)) => Disposition::Retry {
+                after: rest(message.count),
+                tries: 0,
+            },
+        };
+        join_all(messages.iter().zip(settled).map(settle)).await
     }
 
     async fn one(&self, message: &Received) -> Disposition {

@@ -3,10 +3,12 @@
 use async_trait::async_trait;
 use futures::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
+use tracing::error;
 
 use super::DynamoStore;
 use crate::delivery::{Delivery, DeliveryKey, State};
 use crate::ids::{EventId, Round, TenantId};
+use crate::problem::chain;
 use crate::store::{Deliveries, Read, Saved, StoreError, Version, item};
 use crate::time::later;
 
@@ -51,11 +53,18 @@ impl Deliveries for DynamoStore {
         let finds = item::find_due(now);
         let found =
             try_join_all(finds.iter().map(|find| self.find(find, None, Some(limit)))).await?;
-        found
+        let keys = found
             .iter()
             .flat_map(|found| &found.items)
-            .map(item::parked_key)
-            .collect()
+            .map(item::parked_key);
+        // One entry that can't be read must not keep all the others waiting.
+        let readable = keys.filter_map(|key| {
+            key.inspect_err(|problem| {
+                error!(error = chain(problem), "an entry of parked deliveries")
+            })
+            .ok()
+        });
+        Ok(readable.collect())
     }
 }
 
