@@ -12,6 +12,8 @@ import sys
 
 from samtranslator.yaml_helper import yaml_parse
 
+BATCHED = ("sqs:SendMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility")
+
 
 def lacking(resource: dict) -> str | None:
     """Why a resource has to stay out of the emulator, if it has to."""
@@ -20,6 +22,12 @@ def lacking(resource: dict) -> str | None:
     if resource["Type"] == "AWS::SQS::QueuePolicy":
         return "it is reached over plain http, which the policy refuses"
     return None
+
+
+def with_batches(action: str | list) -> list:
+    """The actions of a statement, and those that the emulator asks for when a request is a batch."""
+    actions = [action] if isinstance(action, str) else action
+    return actions + [f"{it}Batch" for it in actions if it in BATCHED]
 
 
 def adapted(template: dict) -> dict:
@@ -35,6 +43,13 @@ def adapted(template: dict) -> dict:
             if event["Type"] == "SQS":
                 event["Properties"]["ScalingConfig"]["MaximumConcurrency"] = concurrency
     print(f"changed in the template for ministack: MaximumConcurrency is {concurrency}, not a parameter")
+    # SQS has no such actions: a batch is allowed by the action for one message.
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::IAM::Role":
+            for policy in resource["Properties"]["Policies"]:
+                for statement in policy["PolicyDocument"]["Statement"]:
+                    statement["Action"] = with_batches(statement["Action"])
+    print(f"changed in the template for ministack: who may {', '.join(BATCHED)} also may the same with Batch behind it")
     return template
 
 
