@@ -55,6 +55,22 @@ fn the_readme_maps_every_member_of_the_workspace() {
 }
 
 #[test]
+fn the_readme_names_the_demo_as_it_is() {
+    let readme = read("README.md");
+    for value in [
+        local::demo::TENANT_KEY,
+        local::demo::STRIPE_SECRET,
+        &local::demo::webhook_path(),
+    ] {
+        assert!(readme.contains(value), "README.md does not show `{value}`");
+    }
+    assert!(
+        !readme.contains("_OUTPUT"),
+        "README.md has a place that was never filled in"
+    );
+}
+
+#[test]
 fn every_alias_that_the_readme_uses_is_one() {
     let readme = read("README.md");
     let aliases = read(".cargo/config.toml");

@@ -100,6 +100,10 @@ async fn a_panic_touches_only_its_message_which_is_set_aside_after_the_third_and
         entries.first().map(|entry| text(entry, "/cause")),
         Some("panicked".into())
     );
+    assert_eq!(
+        entries.first().map(|entry| text(entry, "/endpoint")),
+        Some("shop".into())
+    );
     let id = entries
         .first()
         .map(|entry| text(entry, "/id"))

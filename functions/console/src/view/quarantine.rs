@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use shared::ids::{QuarantineId, TenantId};
+use shared::ids::{EndpointId, EventId, QuarantineId, TenantId};
+use shared::queue::Task;
 use shared::store::{Cause, Quarantined};
 
 use crate::openapi::schema;
@@ -16,6 +17,8 @@ use crate::openapi::schema;
     "queue": "deliver",
     "cause": "panicked",
     "tenant": "acme",
+    "event": "14cc9e1d-00da-5692-ac4a-e47359ad604c",
+    "endpoint": "shop",
     "at": "2026-11-22T09:00:00Z",
     "received": 3,
     "size": 912,
@@ -33,6 +36,12 @@ pub(crate) struct QuarantinedView {
     /// Whose it is, where that could be read.
     #[schema(value_type = Option<String>)]
     tenant: Option<TenantId>,
+    /// The event that it is about, where that could be read.
+    #[schema(value_type = Option<String>)]
+    event: Option<EventId>,
+    /// The endpoint that it was to be delivered to, if it is a delivery.
+    #[schema(value_type = Option<String>)]
+    endpoint: Option<EndpointId>,
     /// When it was set aside.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
@@ -44,11 +53,18 @@ pub(crate) struct QuarantinedView {
 
 impl From<Quarantined> for QuarantinedView {
     fn from(entry: Quarantined) -> Self {
+        let (event, endpoint) = match Task::decode(entry.body.expose()) {
+            Ok(Task::Publish(task)) => (Some(task.event.id), None),
+            Ok(Task::Deliver(task)) => (Some(task.event.id), Some(task.endpoint)),
+            Ok(Task::Signal(_) | Task::Ignored(_)) | Err(_) => (None, None),
+        };
         Self {
             id: entry.id,
             queue: entry.queue.as_str(),
             cause: entry.cause,
             tenant: entry.tenant,
+            event,
+            endpoint,
             at: entry.at,
             received: entry.count,
             size: entry.body.expose().len(),
