@@ -354,31 +354,35 @@ fn sqs_event(queue: &str, bodies: &[String]) -> Value {
 }
 
 /// A case with everything made that its processes are given.
-struct Subject {
+struct Subject<'a> {
     case: &'static Case,
     binary: PathBuf,
     env: Vec<(String, String)>,
-    first: Vec<u8>,
-    usual: Vec<u8>,
+    neighbours: &'a Neighbours,
     starts: Vec<Duration>,
 }
 
-impl Subject {
-    fn new(case: &'static Case, binary: PathBuf, neighbours: &Neighbours) -> Result<Subject> {
-        Ok(Subject {
+impl<'a> Subject<'a> {
+    fn new(case: &'static Case, binary: PathBuf, neighbours: &'a Neighbours) -> Self {
+        Self {
             case,
             binary,
             env: env(&neighbours.outside),
-            first: (case.payload)(neighbours, 1)?.to_string().into_bytes(),
-            usual: (case.payload)(neighbours, BATCH)?.to_string().into_bytes(),
+            neighbours,
             starts: Vec::new(),
-        })
+        }
+    }
+
+    /// An event of so many messages, made when it is needed: a message that waited is handled with more care.
+    fn payload(&self, count: usize) -> Result<Vec<u8>> {
+        let payload = (self.case.payload)(self.neighbours, count)?;
+        Ok(payload.to_string().into_bytes())
     }
 
     /// Starts the process with an invocation waiting, and returns how long its answer took.
     async fn start(&self) -> Result<(Duration, Function, RuntimeApi)> {
         let api = RuntimeApi::start().await?;
-        let answer = api.invoke(self.first.clone());
+        let answer = api.invoke(self.payload(1)?);
         let function = Function::spawn(&self.binary, self.env.clone(), &api)?;
         let answer = self.check(answer.await)?;
         Ok((answer.at.duration_since(function.started()), function, api))
@@ -397,7 +401,7 @@ impl Subject {
         let (_, function, api) = self.start().await?;
         let before = function.cpu_ms()?;
         for _ in 0..INVOCATIONS {
-            self.check(api.invoke(self.usual.clone()).await)?;
+            self.check(api.invoke(self.payload(BATCH)?).await)?;
         }
         let cpu_ms = function.cpu_ms()?.saturating_sub(before);
         Ok(Endurance {
@@ -464,7 +468,7 @@ fn options() -> Result<Options> {
 }
 
 /// The bare function, and every other that was asked for; all must be there.
-fn subjects(asked: &[PathBuf], neighbours: &Neighbours) -> Result<Vec<Subject>> {
+fn subjects<'a>(asked: &[PathBuf], neighbours: &'a Neighbours) -> Result<Vec<Subject<'a>>> {
     let here = std::env::current_exe()?;
     let beside = here.parent().context("an executable lies in a folder")?;
     let named = |path: &Path, name: &str| path.file_stem().is_some_and(|stem| stem == name);
@@ -490,11 +494,7 @@ fn subjects(asked: &[PathBuf], neighbours: &Neighbours) -> Result<Vec<Subject>> 
                 "{} is not built: cargo build --release",
                 binary.display()
             );
-            subjects.push(Subject::new(
-                case,
-                std::path::absolute(binary)?,
-                neighbours,
-            )?);
+            subjects.push(Subject::new(case, std::path::absolute(binary)?, neighbours));
         }
     }
     Ok(subjects)
