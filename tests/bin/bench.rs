@@ -404,8 +404,11 @@ impl<'a> Subject<'a> {
             self.check(api.invoke(self.payload(BATCH)?).await)?;
         }
         let cpu_ms = function.cpu_ms()?.saturating_sub(before);
+        let resident_kib = function.resident_kib()?;
+        // Before the server that it asks for more, or it would complain.
+        drop(function);
         Ok(Endurance {
-            resident_kib: function.resident_kib()?,
+            resident_kib,
             cpu_us: u128::from(cpu_ms * 1_000) / u128::from(INVOCATIONS),
         })
     }
