@@ -1,6 +1,7 @@
 //! The main job: a signed billing webhook in, a signed delivery out, with the exact bytes at each hand-over.
 
 use jiff::{SignedDuration, Timestamp};
+use shared::queue::{Lease, Queue};
 use shared::secret::Secret;
 use shared::signature::{TOLERANCE, standard};
 use shared::time::Clock;
@@ -71,6 +72,32 @@ async fn a_failed_payment_and_its_recovery_reach_the_merchant_signed() -> anyhow
         assert_eq!(text(event, "/deliveries/0/tries/0/status"), "200");
         assert_eq!(text(event, "/resource"), "in_1QfInv");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_hand_over_is_these_bytes() -> anyhow::Result<()> {
+    let mut bodies = Vec::new();
+    for queue in Queue::ALL {
+        let scene = Scene::start().await?;
+        scene.webhook(FAILED).await?;
+        while scene.queues.len(queue) == 0 {
+            scene.step_without(queue).await?;
+        }
+        let received = scene
+            .queues
+            .receive(queue, 10, SignedDuration::ZERO)
+            .await?;
+        bodies.extend(received.into_iter().map(|message| message.body));
+    }
+    assert_eq!(
+        bodies,
+        [
+            include_str!("../golden/failed-payment/recover.json").trim_end(),
+            include_str!("../golden/failed-payment/fanout.json").trim_end(),
+            include_str!("../golden/failed-payment/deliver.json").trim_end(),
+        ]
+    );
     Ok(())
 }
 
