@@ -8,6 +8,7 @@ use serde_json::Value;
 use shared::aws::{Account, Clients};
 use shared::config::{Settings, environment};
 use shared::entropy::SystemEntropy;
+use shared::problem::chain;
 use shared::queue::Queue;
 use shared::queue::sqs::SqsQueues;
 use shared::store::dynamo::DynamoStore;
@@ -55,7 +56,12 @@ async fn main() -> anyhow::Result<()> {
         clock: Arc::new(SystemClock),
     };
     // What the schedule sends does not matter: a run does all that is to be done.
-    let run = async |_: LambdaEvent<Value>| Ok::<_, Error>(sweep.run().await?);
+    let run = async |_: LambdaEvent<Value>| {
+        sweep
+            .run()
+            .await
+            .map_err(|trouble| Error::from(chain(&trouble)))
+    };
     lambda_runtime::run(service_fn(run))
         .await
         .map_err(|error| anyhow!(error))
