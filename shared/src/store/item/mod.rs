@@ -452,7 +452,8 @@ mod tests {
             .collect();
         let cases = [
             ("short", "[1,2]".to_owned(), false),
-            ("long", "[1,2],".repeat(100), true),
+            ("long", "[1,2],".repeat(134), true),
+            ("just not", "[1,2],".repeat(133), false),
             ("noise", noise, false),
         ];
         for (name, body, deflated) in cases {
