@@ -29,7 +29,7 @@ use shared::platform::account::Settings;
 use shared::platform::{BillingAccount, Platform};
 use shared::queue::Task;
 use shared::queue::task::{DeliverTask, PublishTask};
-use shared::secret::Secret;
+use shared::secret::{Secret, key_hash};
 use shared::store::{Accounts, EndpointAdmin};
 use shared::time::{Clock, SystemClock};
 use tests::runtime::{Answer, Function, RuntimeApi};
@@ -112,7 +112,7 @@ const CASES: [Case; 6] = [
         function: "console",
         budget: 300,
         events: 0,
-        payload: |_, _| Ok(http_event("GET", "/v1/openapi.json", &[], "")),
+        payload: tenants,
         answer: r#""statusCode":200"#,
     },
 ];
@@ -121,6 +121,7 @@ const CASES: [Case; 6] = [
 const NONE_FAILED: &str = r#"{"batchItemFailures":[]}"#;
 
 const FIXTURE: &str = include_str!("../fixtures/stripe/invoice.payment_failed.json");
+const OPERATOR_KEY: &str = "operator-of-the-bench";
 const STRIPE_SECRET: &str = "whsec_the_secret_of_the_measured_account";
 
 /// Everything that a measured function talks to.
@@ -210,7 +211,10 @@ fn env(outside: &StandIn) -> Vec<(String, String)> {
         ("PAYRELAY_QUEUE_FANOUT", queue("fanout")),
         ("PAYRELAY_QUEUE_DELIVER", queue("deliver")),
         ("PAYRELAY_SEAL_KEYS", tests::table::SEAL_KEYS.to_owned()),
-        ("PAYRELAY_OPERATOR_KEY_SHA256", "0".repeat(64)),
+        (
+            "PAYRELAY_OPERATOR_KEY_SHA256",
+            key_hash(&Secret::new(OPERATOR_KEY)),
+        ),
         ("PAYRELAY_ALLOW_TARGETS", "127.0.0.0/8".to_owned()),
         ("PAYRELAY_RETENTION_DAYS", "30".to_owned()),
     ];
@@ -231,6 +235,17 @@ fn webhook(neighbours: &Neighbours, _: usize) -> Result<Value> {
         path,
         &[("stripe-signature", &signature)],
         FIXTURE,
+    ))
+}
+
+/// The operator lists the tenants.
+fn tenants(_: &Neighbours, _: usize) -> Result<Value> {
+    let bearer = format!("Bearer {OPERATOR_KEY}");
+    Ok(http_event(
+        "GET",
+        "/v1/tenants",
+        &[("authorization", &bearer)],
+        "",
     ))
 }
 
