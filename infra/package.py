@@ -1,9 +1,6 @@
 """Writes the template as `sam build` would leave it, around binaries that are built already.
 
     package.py OUT            OUT/<function>/bootstrap are the binaries; writes OUT/template.json
-
-`sam build` runs one release build for each function, and each resolves the features of its crates anew, so much of the
-workspace is compiled several times. One `cargo build` for all functions compiles it once.
 """
 
 import json
