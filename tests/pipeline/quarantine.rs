@@ -1,7 +1,7 @@
 //! Accidents of ours: set aside, shown, redriven; and one of them does not touch the rest of its batch.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use jiff::SignedDuration;
@@ -13,9 +13,11 @@ use tests::scene::Scene;
 
 use crate::{FAILED, PAID, list, states, text};
 
-/// Panics over one event for as long as it is told to.
+/// Panics over one event for as long as it is told to, and counts how often it is sent.
+#[derive(Default)]
 struct Panicky {
     on: AtomicBool,
+    sent: AtomicUsize,
 }
 
 #[async_trait]
@@ -26,6 +28,8 @@ impl Transport for Panicky {
             !(self.on.load(Ordering::SeqCst) && body.contains("in_poison")),
             "the test wants a panic"
         );
+        self.sent
+            .fetch_add(usize::from(body.contains("in_poison")), Ordering::SeqCst);
         Outcome::answered(200)
     }
 }
@@ -74,6 +78,7 @@ async fn a_panic_touches_only_its_message_which_is_set_aside_after_the_third_and
 -> anyhow::Result<()> {
     let transport = Arc::new(Panicky {
         on: AtomicBool::new(true),
+        ..Panicky::default()
     });
     let scene = Scene::with_transport(transport.clone()).await?;
     scene.webhook(FAILED).await?;
@@ -92,7 +97,7 @@ async fn a_panic_touches_only_its_message_which_is_set_aside_after_the_third_and
         delivered,
         [
             "recovery.payment_failed delivered",
-            "recovery.payment_failed queued"
+            "recovery.payment_failed quarantined"
         ]
     );
     let entries = quarantined(&scene).await?;
@@ -103,6 +108,10 @@ async fn a_panic_touches_only_its_message_which_is_set_aside_after_the_third_and
     assert_eq!(
         entries.first().map(|entry| text(entry, "/endpoint")),
         Some("shop".into())
+    );
+    assert_eq!(
+        entries.first().map(|entry| text(entry, "/type")),
+        Some("recovery.payment_failed".into())
     );
     let id = entries
         .first()
@@ -119,6 +128,64 @@ async fn a_panic_touches_only_its_message_which_is_set_aside_after_the_third_and
         ["recovery.payment_failed delivered"; 2]
     );
     assert!(quarantined(&scene).await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_delivery_set_aside_says_so_and_is_sent_once_however_it_is_taken_up() -> anyhow::Result<()>
+{
+    const REPLAY: &[&str] = &["replay"];
+    const REDRIVE: &[&str] = &["redrive"];
+    const EACH: &[&str] = &["replay", "redrive", "replay"];
+    for levers in [REPLAY, REDRIVE, EACH] {
+        let transport = Arc::new(Panicky {
+            on: AtomicBool::new(true),
+            ..Panicky::default()
+        });
+        let scene = Scene::with_transport(transport.clone()).await?;
+        scene
+            .webhook(&FAILED.replace("in_1QfInv", "in_poison"))
+            .await?;
+        scene.pass(SignedDuration::from_mins(30)).await?;
+        let set_aside = scene
+            .operator(
+                "GET",
+                "/v1/tenants/acme/events?state=quarantined",
+                Value::Null,
+            )
+            .await?;
+        let event = text(&set_aside, "/data/0/id");
+        let shown = scene.events().await?.pop().unwrap_or_default();
+        assert_eq!(
+            (
+                text(&shown, "/deliveries/0/state"),
+                text(&shown, "/deliveries/0/reason")
+            ),
+            ("quarantined".to_owned(), "panicked".to_owned())
+        );
+
+        transport.on.store(false, Ordering::SeqCst);
+        let message = quarantined(&scene)
+            .await?
+            .first()
+            .map(|entry| text(entry, "/id"))
+            .unwrap_or_default();
+        for lever in levers {
+            let path = match *lever {
+                "replay" => format!("/v1/tenants/acme/events/{event}/deliveries/shop/replay"),
+                _ => format!("/v1/quarantine/{message}/redrive"),
+            };
+            scene.operator("POST", &path, Value::Null).await?;
+        }
+        scene.pass(SignedDuration::from_mins(30)).await?;
+        assert_eq!(
+            states(&scene.events().await?),
+            ["recovery.payment_failed delivered"],
+            "{levers:?}"
+        );
+        assert_eq!(transport.sent.load(Ordering::SeqCst), 1, "{levers:?}");
+        assert!(scene.queues.is_empty(), "{levers:?}");
+    }
     Ok(())
 }
 
@@ -162,6 +229,9 @@ async fn what_a_queue_gave_up_is_found_in_the_table_and_redriven() -> anyhow::Re
         entries.first().map(|entry| text(entry, "/tenant")),
         Some("acme".into())
     );
+    let about = |pointer: &str| entries.first().map(|entry| text(entry, pointer));
+    assert_eq!(about("/signal"), Some("evt_1QfF1".into()));
+    assert_eq!(about("/resource"), Some("in_1QfInv".into()));
     assert!(scene.queues.dead_letters().is_empty());
     let id = entries
         .first()

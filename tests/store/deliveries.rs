@@ -3,7 +3,7 @@
 use anyhow::Result;
 use futures::future::try_join_all;
 use jiff::SignedDuration;
-use shared::delivery::{End, Guard, State};
+use shared::delivery::{Cause, End, Guard, State};
 use shared::store::{Deliveries, Events, Recorded, Saved};
 use tests::sample::{acme, at, delivery, event, event_id, intent_key, to_shop, tried};
 use tests::table::Table;
@@ -20,6 +20,9 @@ async fn every_state_comes_back_with_its_tries_hop_and_guard() -> Result<()> {
         State::GivenUp { reason: End::Gone },
         State::Superseded,
         State::Expired,
+        State::Quarantined {
+            cause: Cause::Stuck,
+        },
     ];
     let mut written = Vec::new();
     for (round, state) in (1..).zip(states) {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use shared::delivery::{Delivery, End, SkipReason, State};
+use shared::delivery::{Cause, Delivery, End, SkipReason, State};
 use shared::event::Recipients;
 use shared::ids::EndpointId;
 
@@ -27,11 +27,13 @@ pub enum Standing {
     Expired,
     /// It was given up.
     Failed,
+    /// A message of it was set aside, because of an accident of ours.
+    Quarantined,
 }
 
 impl Standing {
     /// Every standing.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Delivered,
         Self::Skipped,
         Self::Superseded,
@@ -40,6 +42,7 @@ impl Standing {
         Self::Parked,
         Self::Expired,
         Self::Failed,
+        Self::Quarantined,
     ];
 
     /// The wire name.
@@ -54,6 +57,7 @@ impl Standing {
             Self::Parked => "parked",
             Self::Expired => "expired",
             Self::Failed => "failed",
+            Self::Quarantined => "quarantined",
         }
     }
 
@@ -75,6 +79,7 @@ impl Standing {
             State::Superseded => Self::Superseded,
             State::Expired => Self::Expired,
             State::Skipped { .. } => Self::Skipped,
+            State::Quarantined { .. } => Self::Quarantined,
         }
     }
 }
@@ -87,6 +92,8 @@ pub enum Reason {
     End(End),
     /// Why a delivery was not tried.
     Skip(SkipReason),
+    /// Why the message of a delivery was set aside.
+    Accident(Cause),
     /// Why an event was for nobody.
     Nobody(&'static str),
 }
@@ -98,6 +105,7 @@ impl Reason {
         match state {
             State::GivenUp { reason } => Some(Self::End(reason)),
             State::Skipped { reason } => Some(Self::Skip(reason)),
+            State::Quarantined { cause } => Some(Self::Accident(cause)),
             State::Queued
             | State::Retrying { .. }
             | State::Parked { .. }
@@ -200,6 +208,20 @@ mod tests {
                     delivery("b", 1, State::Parked { due }),
                 ],
                 want: (Standing::Failed, exhausted),
+            },
+            Case {
+                name: "an accident of ours outweighs even that",
+                deliveries: vec![
+                    delivery("a", 1, given_up),
+                    delivery(
+                        "b",
+                        1,
+                        State::Quarantined {
+                            cause: Cause::Stuck,
+                        },
+                    ),
+                ],
+                want: (Standing::Quarantined, Some(Reason::Accident(Cause::Stuck))),
             },
             Case {
                 name: "only the latest round counts, whatever the order",

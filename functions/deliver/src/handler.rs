@@ -11,8 +11,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use shared::delivery::{
-    Delivery, DeliveryKey, Endpoint, EndpointState, Failure, Guard, Outcome, SkipReason, State,
-    Terms, Try, Verdict, request,
+    Delivery, Endpoint, EndpointState, Failure, Guard, Outcome, SkipReason, State, Terms, Try,
+    Verdict, request,
 };
 use shared::entropy::Entropy;
 use shared::event::useful_for;
@@ -134,14 +134,14 @@ impl Deliver {
 
     /// Reads the record where another message may have been at work, and claims the delivery if nobody holds it.
     async fn before(&self, task: &DeliverTask, message: &Received) -> Result<Before, StoreError> {
-        let fresh = || Delivery::new(key(task), task.guard.clone());
+        let fresh = || Delivery::new(task.key(), task.guard.clone());
         // A copy for the case that the winner of fanout died comes later than this, and finds what we wrote.
         let prompt = self.clock.now().duration_since(message.sent) <= PROMPT;
         if !task.check && message.count <= 1 && prompt {
             return Ok(Before::Try(Box::new(fresh()), None));
         }
         for _ in 0..RACES {
-            let (mut delivery, version) = match self.deliveries.delivery(&key(task)).await? {
+            let (mut delivery, version) = match self.deliveries.delivery(&task.key()).await? {
                 Some(Read { value, version }) => (value, Some(version)),
                 None => (fresh(), None),
             };
@@ -225,7 +225,7 @@ impl Deliver {
             }
             (delivery, version) = match self.deliveries.delivery(&delivery.key).await? {
                 Some(read) => (read.value, Some(read.version)),
-                None => (Delivery::new(key(task), task.guard.clone()), None),
+                None => (Delivery::new(task.key(), task.guard.clone()), None),
             };
         }
         Ok(Disposition::Retry {
@@ -266,15 +266,6 @@ impl Deliver {
     }
 }
 
-fn key(task: &DeliverTask) -> DeliveryKey {
-    DeliveryKey {
-        tenant: task.tenant.clone(),
-        event: task.event.id.clone(),
-        endpoint: task.endpoint.clone(),
-        round: task.round,
-    }
-}
-
 /// A try that was made and recorded explains every receipt before it: a refusal never ends in quarantine.
 fn disposition(delivery: &Delivery, received: &Received, now: Timestamp) -> Disposition {
     match delivery.state {
@@ -288,7 +279,8 @@ fn disposition(delivery: &Delivery, received: &Received, now: Timestamp) -> Disp
         | State::GivenUp { .. }
         | State::Superseded
         | State::Expired
-        | State::Skipped { .. } => Disposition::Done,
+        | State::Skipped { .. }
+        | State::Quarantined { .. } => Disposition::Done,
     }
 }
 

@@ -20,7 +20,7 @@ pub use endpoint::{
 pub use outcome::{Failure, Outcome, Verdict, parse_retry_after};
 pub use policy::{Policy, PolicyError};
 pub use record::{
-    Delivery, DeliveryKey, End, Guard, Hold, SkipReason, State, Terms, Try, VISIBILITY_MOST,
+    Cause, Delivery, DeliveryKey, End, Guard, Hold, SkipReason, State, Terms, Try, VISIBILITY_MOST,
 };
 pub use request::Request;
 pub use target::{TargetError, Vetting};

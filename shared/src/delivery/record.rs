@@ -110,11 +110,38 @@ pub enum SkipReason {
     EndpointDeleted,
 }
 
+/// Why a message was set aside: always an accident of ours, never a receiver's refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// It is no task that we know.
+    Undecodable,
+    /// Its handler panicked three times.
+    Panicked,
+    /// It came far more often than its tries explain.
+    Stuck,
+    /// The queue itself gave it up.
+    DeadLetter,
+}
+
+impl Cause {
+    /// The wire name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Undecodable => "undecodable",
+            Self::Panicked => "panicked",
+            Self::Stuck => "stuck",
+            Self::DeadLetter => "dead_letter",
+        }
+    }
+}
+
 /// Where a delivery stands. One that was never tried has no record and is queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum State {
-    /// Queued, not tried yet.
+    /// Queued: not tried yet, or taken up again after it was set aside.
     Queued,
     /// Its message waits out a visibility timeout.
     Retrying {
@@ -142,6 +169,11 @@ pub enum State {
         /// Why.
         reason: SkipReason,
     },
+    /// Its message was set aside. The round is not over: a redriven message or a replay takes it up again.
+    Quarantined {
+        /// Why.
+        cause: Cause,
+    },
 }
 
 impl State {
@@ -149,7 +181,10 @@ impl State {
     #[must_use]
     pub fn settled(self) -> bool {
         match self {
-            Self::Queued | Self::Retrying { .. } | Self::Parked { .. } => false,
+            Self::Queued
+            | Self::Retrying { .. }
+            | Self::Parked { .. }
+            | Self::Quarantined { .. } => false,
             Self::Delivered
             | Self::GivenUp { .. }
             | Self::Superseded
@@ -168,7 +203,8 @@ impl State {
             | Self::GivenUp { .. }
             | Self::Superseded
             | Self::Expired
-            | Self::Skipped { .. } => None,
+            | Self::Skipped { .. }
+            | Self::Quarantined { .. } => None,
         }
     }
 
@@ -184,6 +220,7 @@ impl State {
             Self::Superseded => "superseded",
             Self::Expired => "expired",
             Self::Skipped { .. } => "skipped",
+            Self::Quarantined { .. } => "quarantined",
         }
     }
 }
@@ -268,8 +305,11 @@ impl Delivery {
             .is_some_and(|hold| hold.by == message && hold.until >= needed)
     }
 
-    /// Gives it to `message` for the time of a try.
+    /// Gives it to `message` for the time of a try. One whose message had been set aside is under way again.
     pub fn claim(&mut self, message: &str, now: Timestamp) {
+        if let State::Quarantined { .. } = self.state {
+            self.state = State::Queued;
+        }
         self.hold = Some(Hold {
             by: message.to_owned(),
             until: later(now, CLAIM),
@@ -289,8 +329,31 @@ impl Delivery {
             | State::GivenUp { .. }
             | State::Superseded
             | State::Expired
-            | State::Skipped { .. } => None,
+            | State::Skipped { .. }
+            | State::Quarantined { .. } => None,
         };
+    }
+
+    /// Notes that a message of its, sent after it was parked `hop` times, was set aside at `now`. Whether that changed
+    /// anything: not if the round is over, nor if another message carries it on, be it one that holds it, one of a later
+    /// hop, or the one that `sweep` will send. `is_holder` tells whether a hold is that of the message set aside.
+    pub fn set_aside(
+        &mut self,
+        cause: Cause,
+        hop: u32,
+        is_holder: impl Fn(&str) -> bool,
+        now: Timestamp,
+    ) -> bool {
+        let held = |hold: &Hold| hold.until > now && !is_holder(&hold.by);
+        let carried_on = match self.state {
+            State::Parked { .. } => true,
+            state => state.settled() || hop < self.hop || self.hold.as_ref().is_some_and(held),
+        };
+        if !carried_on {
+            self.state = State::Quarantined { cause };
+            self.hold = None;
+        }
+        !carried_on
     }
 
     /// Records a try that ended at `now` and settles what follows. A try that ends after the round was settled
@@ -340,221 +403,5 @@ impl Delivery {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::delivery::Scheme;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).expect("a time in range")
-    }
-
-    fn delivery() -> Delivery {
-        Delivery::new(
-            DeliveryKey {
-                tenant: TenantId::parse("acme").expect("a valid id"),
-                event: EventId::parse("evt").expect("a valid id"),
-                endpoint: EndpointId::parse("shop").expect("a valid id"),
-                round: Round::FIRST,
-            },
-            None,
-        )
-    }
-
-    fn settle(
-        delivery: &mut Delivery,
-        status: u16,
-        policy: &Policy,
-        useful_until: Option<Timestamp>,
-        now: i64,
-    ) {
-        let outcome = Outcome::answered(status);
-        let verdict = Scheme::StandardWebhooks.judge(&outcome);
-        let tried = Try::new(at(now), at(now), &outcome);
-        let terms = Terms {
-            policy,
-            useful_until,
-            per_mille: 0,
-        };
-        delivery.settle(tried, &outcome, verdict, terms, at(now));
-    }
-
-    #[test]
-    fn each_outcome_leads_to_one_state() {
-        struct Case {
-            name: &'static str,
-            waits_s: Vec<u32>,
-            status: u16,
-            useful_until: Option<i64>,
-            want: State,
-        }
-        let cases = [
-            Case {
-                name: "delivered",
-                waits_s: vec![5],
-                status: 200,
-                useful_until: None,
-                want: State::Delivered,
-            },
-            Case {
-                name: "failed",
-                waits_s: vec![5],
-                status: 500,
-                useful_until: None,
-                want: State::Retrying { due: at(105) },
-            },
-            Case {
-                name: "the longest visible wait",
-                waits_s: vec![900],
-                status: 500,
-                useful_until: None,
-                want: State::Retrying { due: at(1000) },
-            },
-            Case {
-                name: "one second more",
-                waits_s: vec![901],
-                status: 500,
-                useful_until: None,
-                want: State::Parked { due: at(1001) },
-            },
-            Case {
-                name: "the last try",
-                waits_s: vec![],
-                status: 500,
-                useful_until: None,
-                want: State::GivenUp {
-                    reason: End::RetriesExhausted,
-                },
-            },
-            Case {
-                name: "gone",
-                waits_s: vec![5],
-                status: 410,
-                useful_until: None,
-                want: State::GivenUp { reason: End::Gone },
-            },
-            Case {
-                name: "just in time",
-                waits_s: vec![5],
-                status: 500,
-                useful_until: Some(105),
-                want: State::Retrying { due: at(105) },
-            },
-            Case {
-                name: "too late",
-                waits_s: vec![5],
-                status: 500,
-                useful_until: Some(104),
-                want: State::Expired,
-            },
-        ];
-        for Case {
-            name,
-            waits_s,
-            status,
-            useful_until,
-            want,
-        } in cases
-        {
-            let mut delivery = delivery();
-            settle(
-                &mut delivery,
-                status,
-                &Policy::Ladder { waits_s },
-                useful_until.map(at),
-                100,
-            );
-            assert_eq!(delivery.state, want, "{name}");
-            assert_eq!(delivery.tried(), 1, "{name}");
-            assert_eq!(delivery.hop, u32::from(want.as_str() == "parked"), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_settled_round_keeps_late_tries_and_only_a_success_changes_it() {
-        let policy = Policy::Ladder { waits_s: vec![] };
-        let mut delivery = delivery();
-        settle(&mut delivery, 500, &policy, None, 1);
-        settle(&mut delivery, 500, &policy, None, 2);
-        assert_eq!(
-            delivery.state,
-            State::GivenUp {
-                reason: End::RetriesExhausted
-            }
-        );
-        settle(&mut delivery, 200, &policy, None, 3);
-        settle(&mut delivery, 500, &policy, None, 4);
-        assert_eq!((delivery.state, delivery.tried()), (State::Delivered, 4));
-    }
-
-    #[test]
-    fn one_message_at_a_time_holds_a_delivery() {
-        let mut delivery = delivery();
-        assert_eq!(
-            delivery.held_from("m1", at(0)),
-            None,
-            "nobody does at first"
-        );
-        delivery.claim("m1", at(0));
-        assert!(delivery.holds_for_a_try("m1", at(5)));
-        assert!(
-            !delivery.holds_for_a_try("m1", at(6)),
-            "too late to be sure, so it claims anew"
-        );
-        assert!(!delivery.holds_for_a_try("m2", at(0)));
-        assert_eq!(delivery.held_from("m1", at(0)), None);
-        assert_eq!(delivery.held_from("m2", at(29)), Some(at(30)));
-        assert_eq!(
-            delivery.held_from("m2", at(30)),
-            None,
-            "a message that died holds nothing for ever"
-        );
-        settle(
-            &mut delivery,
-            500,
-            &Policy::Ladder {
-                waits_s: vec![5, 3600],
-            },
-            None,
-            10,
-        );
-        delivery.keep("m1");
-        assert_eq!(
-            delivery.held_from("m2", at(20)),
-            Some(at(75)),
-            "a minute beyond its next try"
-        );
-        settle(
-            &mut delivery,
-            500,
-            &Policy::Ladder {
-                waits_s: vec![5, 3600],
-            },
-            None,
-            15,
-        );
-        delivery.keep("m1");
-        assert_eq!(delivery.hold, None, "parked, it waits for whoever comes");
-    }
-
-    #[test]
-    fn a_guard_on_an_intent_fails_once_the_intent_has_ended() {
-        let guard = Guard::IntentOpen {
-            intent: IntentKey {
-                profile_id: crate::ids::ProfileId::parse("p").expect("a valid id"),
-                connector_account_id: crate::ids::ConnectorAccountId::parse("c")
-                    .expect("a valid id"),
-                invoice_id: crate::ids::InvoiceId::parse("i").expect("a valid id"),
-            },
-        };
-        let cases = [
-            (None, true),
-            (Some(IntentState::Open), true),
-            (Some(IntentState::Processing), true),
-            (Some(IntentState::Recovered), false),
-            (Some(IntentState::Cancelled), false),
-        ];
-        for (state, want) in cases {
-            assert_eq!(guard.holds(state), want, "{state:?}");
-        }
-    }
-}
+#[path = "tests.rs"]
+mod tests;

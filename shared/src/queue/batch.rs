@@ -185,7 +185,8 @@ impl Batch {
                     task = task.queue().as_str(),
                     "a task on the wrong queue"
                 );
-                return self.quarantine(message, Cause::Undecodable, None).await;
+                let tenant = Some(task.tenant().clone());
+                return self.quarantine(message, Cause::Undecodable, tenant).await;
             }
             Err(problem) => {
                 error!(message.id, error = %problem, "a message that is no task");

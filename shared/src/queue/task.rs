@@ -7,7 +7,7 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
 use super::{Enqueue, Message, Queue, QueueError};
-use crate::delivery::Guard;
+use crate::delivery::{DeliveryKey, Guard};
 use crate::event::{Event, Role};
 use crate::ids::{EndpointId, Round, TenantId};
 use crate::platform::Ignored;
@@ -80,6 +80,19 @@ pub struct DeliverTask {
     /// What must hold for it to be tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<Guard>,
+}
+
+impl DeliverTask {
+    /// The delivery that it works on.
+    #[must_use]
+    pub fn key(&self) -> DeliveryKey {
+        DeliveryKey {
+            tenant: self.tenant.clone(),
+            event: self.event.id.clone(),
+            endpoint: self.endpoint.clone(),
+            round: self.round,
+        }
+    }
 }
 
 /// The wire form: the version first, so that a reader of tomorrow can tell what it got.

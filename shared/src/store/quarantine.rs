@@ -4,39 +4,14 @@ use async_trait::async_trait;
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::{Page, StoreError};
+pub use crate::delivery::Cause;
+use crate::delivery::Delivery;
 use crate::ids::{QuarantineId, TenantId};
-use crate::queue::{Queue, Received};
+use crate::queue::task::DeliverTask;
+use crate::queue::{Queue, Received, Task};
 use crate::secret::Secret;
-
-/// Why a message was set aside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Cause {
-    /// It is no task that we know.
-    Undecodable,
-    /// Its handler panicked three times.
-    Panicked,
-    /// It came far more often than its tries explain.
-    Stuck,
-    /// The queue itself gave it up.
-    DeadLetter,
-}
-
-impl Cause {
-    /// The wire name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Undecodable => "undecodable",
-            Self::Panicked => "panicked",
-            Self::Stuck => "stuck",
-            Self::DeadLetter => "dead_letter",
-        }
-    }
-}
 
 /// A message set aside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +53,21 @@ impl Quarantined {
         }
     }
 
+    /// The delivery that the message was to work on, if it is one and can be read.
+    #[must_use]
+    pub fn delivery(&self) -> Option<DeliverTask> {
+        match Task::decode(self.body.expose()) {
+            Ok(Task::Deliver(task)) if self.queue == Queue::Deliver => Some(task),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
+    /// Notes in the record of `task`'s delivery that this message was set aside; see [`Delivery::set_aside`].
+    pub fn note_in(&self, task: &DeliverTask, delivery: &mut Delivery) -> bool {
+        let is_this = |message: &str| Self::id_of(self.queue, message) == self.id;
+        delivery.set_aside(self.cause, task.hop, is_this, self.at)
+    }
+
     /// The name that a message of `queue` has when it is set aside, from the queue's id of it.
     #[must_use]
     pub fn id_of(queue: Queue, message: &str) -> QuarantineId {
@@ -102,7 +92,7 @@ pub trait Quarantine: Send + Sync {
         now: Timestamp,
     ) -> Result<u32, StoreError>;
 
-    /// Sets a message aside; doing so again changes nothing.
+    /// Sets a message aside, and has the delivery that it was to work on say so; doing so again changes nothing.
     ///
     /// # Errors
     /// See [`StoreError`].

@@ -88,6 +88,9 @@ pub(crate) fn delivery_state() -> RefOr<Schema> {
         State::Skipped {
             reason: SkipReason::EndpointDisabled,
         },
+        State::Quarantined {
+            cause: Cause::Panicked,
+        },
     ];
     of(json!({"type": "string", "enum": states.map(State::as_str)}))
 }
@@ -97,7 +100,8 @@ pub(crate) fn reason() -> RefOr<Schema> {
         "type": "string",
         "description": "Why it stands so: of an event for nobody `no_endpoint`, `filtered`, `endpoint_disabled` \
                         or `not_handled`; of a delivery that was given up `retries_exhausted` or `gone`; of one \
-                        that was not tried `endpoint_disabled` or `endpoint_deleted`.",
+                        that was not tried `endpoint_disabled` or `endpoint_deleted`; of one whose message was \
+                        set aside `panicked`, `stuck` or `dead_letter`.",
     }))
 }
 

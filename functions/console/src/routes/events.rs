@@ -11,7 +11,7 @@ use futures::future::try_join_all;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use shared::delivery::Delivery;
+use shared::delivery::{Delivery, State as DeliveryState};
 use shared::event::EventType;
 use shared::ids::{EndpointId, EventId, TenantId};
 use shared::queue::Task;
@@ -248,6 +248,9 @@ pub(crate) async fn read(
 }
 
 /// Begins a new round of a delivery whose latest round is over. The rounds before it stay visible.
+///
+/// A round whose message was set aside (`quarantined`) is not over: it is taken up again, under its own number, so that
+/// redriving that message as well sends nothing twice.
 #[utoipa::path(
     post,
     path = "/v1/tenants/{tenant}/events/{event}/deliveries/{endpoint}/replay",
@@ -276,8 +279,11 @@ pub(crate) async fn replay(
             &endpoint,
         ));
     }
-    let round = match latest(&deliveries, &endpoint) {
-        Some(delivery) if delivery.state.settled() => delivery.key.round.next(),
+    let (round, hop, guard) = match latest(&deliveries, &endpoint) {
+        Some(delivery) if delivery.state.settled() => (delivery.key.round.next(), 0, None),
+        Some(delivery) if matches!(delivery.state, DeliveryState::Quarantined { .. }) => {
+            (delivery.key.round, delivery.hop, delivery.guard.clone())
+        }
         Some(delivery) => {
             return Err(Refusal::NotSettled {
                 state: delivery.state.as_str(),
@@ -295,9 +301,9 @@ pub(crate) async fn replay(
         event: record.event,
         endpoint: endpoint.clone(),
         round,
-        hop: 0,
+        hop,
         check: true,
-        guard: None,
+        guard,
     };
     task::send(&*console.queues, [Task::Deliver(task)]).await?;
     Ok((StatusCode::ACCEPTED, Json(ReplayView { endpoint, round })))

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use shared::ids::{EndpointId, EventId, QuarantineId, TenantId};
+use shared::event::{Event, EventType};
+use shared::ids::{EndpointId, EventId, QuarantineId, SignalId, TenantId};
 use shared::queue::Task;
 use shared::store::{Cause, Quarantined};
 
@@ -18,6 +19,9 @@ use crate::openapi::schema;
     "cause": "panicked",
     "tenant": "acme",
     "event": "14cc9e1d-00da-5692-ac4a-e47359ad604c",
+    "type": "recovery.payment_failed",
+    "signal": null,
+    "resource": "in_1",
     "endpoint": "shop",
     "at": "2026-11-22T09:00:00Z",
     "received": 3,
@@ -39,6 +43,15 @@ pub(crate) struct QuarantinedView {
     /// The event that it is about, where that could be read.
     #[schema(value_type = Option<String>)]
     event: Option<EventId>,
+    /// The type of that event, or of the platform's notification that is of no interest.
+    #[serde(rename = "type")]
+    #[schema(value_type = Option<String>)]
+    event_type: Option<EventType>,
+    /// The platform's notification that it carries, if it is one.
+    #[schema(value_type = Option<String>)]
+    signal: Option<SignalId>,
+    /// What the event or the notification is about.
+    resource: Option<String>,
     /// The endpoint that it was to be delivered to, if it is a delivery.
     #[schema(value_type = Option<String>)]
     endpoint: Option<EndpointId>,
@@ -51,20 +64,61 @@ pub(crate) struct QuarantinedView {
     size: usize,
 }
 
+/// What can be told of a message's content without showing it.
+#[derive(Default)]
+struct About {
+    event: Option<EventId>,
+    event_type: Option<EventType>,
+    signal: Option<SignalId>,
+    resource: Option<String>,
+    endpoint: Option<EndpointId>,
+}
+
+impl About {
+    fn event(event: Event) -> Self {
+        Self {
+            event: Some(event.id),
+            event_type: Some(event.event_type),
+            resource: event.resource,
+            ..Self::default()
+        }
+    }
+
+    fn of(body: &str) -> Self {
+        match Task::decode(body) {
+            Ok(Task::Publish(task)) => Self::event(task.event),
+            Ok(Task::Deliver(task)) => Self {
+                endpoint: Some(task.endpoint),
+                ..Self::event(task.event)
+            },
+            Ok(Task::Signal(task)) => Self {
+                signal: Some(task.signal.id),
+                resource: Some(task.signal.intent.invoice_id.as_str().to_owned()),
+                ..Self::default()
+            },
+            Ok(Task::Ignored(task)) => Self {
+                signal: Some(task.ignored.id),
+                event_type: Some(task.ignored.platform_type),
+                ..Self::default()
+            },
+            Err(_) => Self::default(),
+        }
+    }
+}
+
 impl From<Quarantined> for QuarantinedView {
     fn from(entry: Quarantined) -> Self {
-        let (event, endpoint) = match Task::decode(entry.body.expose()) {
-            Ok(Task::Publish(task)) => (Some(task.event.id), None),
-            Ok(Task::Deliver(task)) => (Some(task.event.id), Some(task.endpoint)),
-            Ok(Task::Signal(_) | Task::Ignored(_)) | Err(_) => (None, None),
-        };
+        let about = About::of(entry.body.expose());
         Self {
             id: entry.id,
             queue: entry.queue.as_str(),
             cause: entry.cause,
             tenant: entry.tenant,
-            event,
-            endpoint,
+            event: about.event,
+            event_type: about.event_type,
+            signal: about.signal,
+            resource: about.resource,
+            endpoint: about.endpoint,
             at: entry.at,
             received: entry.count,
             size: entry.body.expose().len(),

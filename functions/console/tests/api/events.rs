@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use shared::delivery::{End, SkipReason, State};
+use shared::delivery::{Cause, End, SkipReason, State};
 use shared::event::{Chosen, EventType, NoReceiver, Recipients, Role, SetAside};
 use shared::ids::Round;
 use shared::queue::task::DeliverTask;
@@ -156,7 +156,7 @@ async fn a_parameter_that_is_not_right_is_named() {
     let limit = "`limit`: must be a whole number from 1 to 100";
     let cases = [
         ("sate=failed", "`sate`: is not known here; expected is one of `type`, `state`, `resource`, `since`, `until`, `cursor`, `limit`".to_owned()),
-        ("state=given_up", "`state`: must be one of delivered, skipped, superseded, queued, retrying, parked, expired, failed".to_owned()),
+        ("state=given_up", "`state`: must be one of delivered, skipped, superseded, queued, retrying, parked, expired, failed, quarantined".to_owned()),
         ("state=failed&state=queued", "`state`: is given twice".to_owned()),
         ("type=a%20b", "`type`: an event type must be 1 to 128 characters of A-Z, a-z, 0-9, `_` and `.`".to_owned()),
         ("since=yesterday", format!("`since`: {time}")),
@@ -374,6 +374,43 @@ async fn a_settled_delivery_is_replayed_in_its_next_round() {
             "{state:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_delivery_set_aside_is_taken_up_in_its_own_round() {
+    let world = World::start().await;
+    world.tenant("acme").await;
+    let event = world.record("acme", "evt_1", &["shop"]).await;
+    let key = delivery_key("acme", "evt_1", "shop", 2);
+    let state = State::Quarantined {
+        cause: Cause::Stuck,
+    };
+    world.tried(key, &[500], state).await;
+    let shown = world.get(&format!("{EVENTS}/evt_1")).await;
+    assert_eq!(
+        (shown.text("/state"), shown.text("/reason")),
+        ("quarantined".to_owned(), "stuck".to_owned())
+    );
+    let replayed = world
+        .post(
+            &format!("{EVENTS}/evt_1/deliveries/shop/replay"),
+            Value::Null,
+        )
+        .await;
+    assert_eq!(
+        (replayed.status, replayed.body),
+        (202, json!({"endpoint": "shop", "round": 2}))
+    );
+    let want = Task::Deliver(DeliverTask {
+        tenant: delivery_key("acme", "evt_1", "shop", 2).tenant,
+        event,
+        endpoint: endpoint_id("shop"),
+        round: Round::new(2).expect("a round from 1"),
+        hop: 0,
+        check: true,
+        guard: None,
+    });
+    assert_eq!(world.taken(Queue::Deliver).await, [want.encode().body]);
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ impl Deliveries for DynamoStore {
             self.keep_event(delivery, due).await?;
         }
         let ttl = self.expiry(delivery.state.due().map_or(now, |due| due.max(now)));
-        let item = item::new_delivery(delivery, read, self.entropy.bytes(), ttl);
+        let item = item::new_delivery(delivery, read, now, self.entropy.bytes(), ttl);
         self.save(&item::delivery_key(&delivery.key), item, read)
             .await
     }

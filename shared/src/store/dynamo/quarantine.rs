@@ -3,15 +3,23 @@
 use async_trait::async_trait;
 use futures::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
+use tracing::error;
 
 use super::{Changed, DynamoStore};
+use crate::delivery::Delivery;
 use crate::ids::{QuarantineId, TenantId};
+use crate::problem::chain;
 use crate::queue::Queue;
-use crate::store::{Page, Quarantine, QuarantineAdmin, Quarantined, StoreError, item};
+use crate::queue::task::DeliverTask;
+use crate::store::{
+    Deliveries, Page, Quarantine, QuarantineAdmin, Quarantined, Read, Saved, StoreError, item,
+};
 use crate::time::later;
 
 /// Panics over a message are counted together within so long.
 const COUNTED_FOR: SignedDuration = SignedDuration::from_hours(24);
+/// So often a lost race over a delivery is run again.
+const RACES: usize = 8;
 
 #[async_trait]
 impl Quarantine for DynamoStore {
@@ -32,6 +40,18 @@ impl Quarantine for DynamoStore {
     }
 
     async fn quarantine(&self, entry: &Quarantined) -> Result<(), StoreError> {
+        if let Some(task) = entry.delivery() {
+            match self.note(entry, &task).await {
+                // A record that can't be read may be why the message is set aside; it must not keep it from that.
+                Err(problem @ (StoreError::Corrupt { .. } | StoreError::TooLarge { .. })) => {
+                    error!(
+                        error = chain(&problem),
+                        "a delivery can't say that it was set aside"
+                    );
+                }
+                noted => noted?,
+            }
+        }
         let key = item::quarantine_key(&entry.id);
         let (first, further) = item::new_quarantined(entry, self.expiry(entry.at), self.vault());
         if !further.is_empty() && self.get(&key, true).await?.is_some() {
@@ -44,6 +64,26 @@ impl Quarantine for DynamoStore {
         // Refused: it was set aside before.
         self.put(&key, first, Some(item::absent())).await?;
         Ok(())
+    }
+}
+
+impl DynamoStore {
+    /// Has the delivery of a message say that the message was set aside. It does so before the message is listed: dying
+    /// in between, the message comes again and takes the delivery up again.
+    async fn note(&self, entry: &Quarantined, task: &DeliverTask) -> Result<(), StoreError> {
+        let key = task.key();
+        for _ in 0..RACES {
+            let (mut delivery, version) = match self.delivery(&key).await? {
+                Some(Read { value, version }) => (value, Some(version)),
+                None => (Delivery::new(key.clone(), task.guard.clone()), None),
+            };
+            if !entry.note_in(task, &mut delivery)
+                || self.save_delivery(&delivery, version, entry.at).await? == Saved::Stored
+            {
+                return Ok(());
+            }
+        }
+        Err(StoreError::Unavailable("the delivery is contended".into()))
     }
 }
 

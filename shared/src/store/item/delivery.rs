@@ -1,4 +1,5 @@
-//! Deliveries as items: the record whole, with an entry in the indexes only while it is parked or once it was given up.
+//! Deliveries as items: the record whole, with an entry in the indexes only while it is parked or set aside, or once
+//! it was given up.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -35,10 +36,11 @@ pub(crate) fn delivery_key(key: &DeliveryKey) -> Key {
     )
 }
 
-/// A delivery, written by somebody who drew `writer`, over what was `read`, kept until `ttl` (seconds).
+/// A delivery, written at `now` by somebody who drew `writer`, over what was `read`, kept until `ttl` (seconds).
 pub(crate) fn new_delivery(
     delivery: &Delivery,
     read: Option<Version>,
+    now: Timestamp,
     writer: [u8; 8],
     ttl: i64,
 ) -> Item {
@@ -57,11 +59,9 @@ pub(crate) fn new_delivery(
     set(VERSION, next(read));
     set(WRITER, bytes(writer));
     set(TTL, number(ttl));
-    if let State::Parked { .. } | State::GivenUp { .. } = delivery.state {
-        let first = delivery
-            .tries
-            .first()
-            .map_or(Timestamp::UNIX_EPOCH, |first| first.at);
+    if let State::Parked { .. } | State::GivenUp { .. } | State::Quarantined { .. } = delivery.state
+    {
+        let first = delivery.tries.first().map_or(now, |first| first.at);
         set(TIME_PK, text(format!("F#{}#{}", key.tenant, key.endpoint)));
         set(TIME_SK, text(format!("{}#{}", sortable(first), key.event)));
     }

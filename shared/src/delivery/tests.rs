@@ -1,0 +1,282 @@
+//! The record of a delivery: what each try, hold and accident makes of it.
+
+use super::*;
+use crate::delivery::Scheme;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).expect("a time in range")
+}
+
+fn delivery() -> Delivery {
+    Delivery::new(
+        DeliveryKey {
+            tenant: TenantId::parse("acme").expect("a valid id"),
+            event: EventId::parse("evt").expect("a valid id"),
+            endpoint: EndpointId::parse("shop").expect("a valid id"),
+            round: Round::FIRST,
+        },
+        None,
+    )
+}
+
+fn settle(
+    delivery: &mut Delivery,
+    status: u16,
+    policy: &Policy,
+    useful_until: Option<Timestamp>,
+    now: i64,
+) {
+    let outcome = Outcome::answered(status);
+    let verdict = Scheme::StandardWebhooks.judge(&outcome);
+    let tried = Try::new(at(now), at(now), &outcome);
+    let terms = Terms {
+        policy,
+        useful_until,
+        per_mille: 0,
+    };
+    delivery.settle(tried, &outcome, verdict, terms, at(now));
+}
+
+#[test]
+fn each_outcome_leads_to_one_state() {
+    struct Case {
+        name: &'static str,
+        waits_s: Vec<u32>,
+        status: u16,
+        useful_until: Option<i64>,
+        want: State,
+    }
+    let cases = [
+        Case {
+            name: "delivered",
+            waits_s: vec![5],
+            status: 200,
+            useful_until: None,
+            want: State::Delivered,
+        },
+        Case {
+            name: "failed",
+            waits_s: vec![5],
+            status: 500,
+            useful_until: None,
+            want: State::Retrying { due: at(105) },
+        },
+        Case {
+            name: "the longest visible wait",
+            waits_s: vec![900],
+            status: 500,
+            useful_until: None,
+            want: State::Retrying { due: at(1000) },
+        },
+        Case {
+            name: "one second more",
+            waits_s: vec![901],
+            status: 500,
+            useful_until: None,
+            want: State::Parked { due: at(1001) },
+        },
+        Case {
+            name: "the last try",
+            waits_s: vec![],
+            status: 500,
+            useful_until: None,
+            want: State::GivenUp {
+                reason: End::RetriesExhausted,
+            },
+        },
+        Case {
+            name: "gone",
+            waits_s: vec![5],
+            status: 410,
+            useful_until: None,
+            want: State::GivenUp { reason: End::Gone },
+        },
+        Case {
+            name: "just in time",
+            waits_s: vec![5],
+            status: 500,
+            useful_until: Some(105),
+            want: State::Retrying { due: at(105) },
+        },
+        Case {
+            name: "too late",
+            waits_s: vec![5],
+            status: 500,
+            useful_until: Some(104),
+            want: State::Expired,
+        },
+    ];
+    for Case {
+        name,
+        waits_s,
+        status,
+        useful_until,
+        want,
+    } in cases
+    {
+        let mut delivery = delivery();
+        settle(
+            &mut delivery,
+            status,
+            &Policy::Ladder { waits_s },
+            useful_until.map(at),
+            100,
+        );
+        assert_eq!(delivery.state, want, "{name}");
+        assert_eq!(delivery.tried(), 1, "{name}");
+        assert_eq!(delivery.hop, u32::from(want.as_str() == "parked"), "{name}");
+    }
+}
+
+#[test]
+fn a_settled_round_keeps_late_tries_and_only_a_success_changes_it() {
+    let policy = Policy::Ladder { waits_s: vec![] };
+    let mut delivery = delivery();
+    settle(&mut delivery, 500, &policy, None, 1);
+    settle(&mut delivery, 500, &policy, None, 2);
+    assert_eq!(
+        delivery.state,
+        State::GivenUp {
+            reason: End::RetriesExhausted
+        }
+    );
+    settle(&mut delivery, 200, &policy, None, 3);
+    settle(&mut delivery, 500, &policy, None, 4);
+    assert_eq!((delivery.state, delivery.tried()), (State::Delivered, 4));
+}
+
+#[test]
+fn one_message_at_a_time_holds_a_delivery() {
+    let mut delivery = delivery();
+    assert_eq!(
+        delivery.held_from("m1", at(0)),
+        None,
+        "nobody does at first"
+    );
+    delivery.claim("m1", at(0));
+    assert!(delivery.holds_for_a_try("m1", at(5)));
+    assert!(
+        !delivery.holds_for_a_try("m1", at(6)),
+        "too late to be sure, so it claims anew"
+    );
+    assert!(!delivery.holds_for_a_try("m2", at(0)));
+    assert_eq!(delivery.held_from("m1", at(0)), None);
+    assert_eq!(delivery.held_from("m2", at(29)), Some(at(30)));
+    assert_eq!(
+        delivery.held_from("m2", at(30)),
+        None,
+        "a message that died holds nothing for ever"
+    );
+    settle(
+        &mut delivery,
+        500,
+        &Policy::Ladder {
+            waits_s: vec![5, 3600],
+        },
+        None,
+        10,
+    );
+    delivery.keep("m1");
+    assert_eq!(
+        delivery.held_from("m2", at(20)),
+        Some(at(75)),
+        "a minute beyond its next try"
+    );
+    settle(
+        &mut delivery,
+        500,
+        &Policy::Ladder {
+            waits_s: vec![5, 3600],
+        },
+        None,
+        15,
+    );
+    delivery.keep("m1");
+    assert_eq!(delivery.hold, None, "parked, it waits for whoever comes");
+}
+
+#[test]
+fn a_guard_on_an_intent_fails_once_the_intent_has_ended() {
+    let guard = Guard::IntentOpen {
+        intent: IntentKey {
+            profile_id: crate::ids::ProfileId::parse("p").expect("a valid id"),
+            connector_account_id: crate::ids::ConnectorAccountId::parse("c").expect("a valid id"),
+            invoice_id: crate::ids::InvoiceId::parse("i").expect("a valid id"),
+        },
+    };
+    let cases = [
+        (None, true),
+        (Some(IntentState::Open), true),
+        (Some(IntentState::Processing), true),
+        (Some(IntentState::Recovered), false),
+        (Some(IntentState::Cancelled), false),
+    ];
+    for (state, want) in cases {
+        assert_eq!(guard.holds(state), want, "{state:?}");
+    }
+}
+
+#[test]
+fn a_delivery_is_set_aside_unless_it_is_over_or_another_message_carries_it_on() {
+    let cause = Cause::Stuck;
+    let quarantined = State::Quarantined { cause };
+    let retrying = State::Retrying { due: at(50) };
+    let parked = State::Parked { due: at(2000) };
+    struct Case {
+        name: &'static str,
+        state: State,
+        hold: Option<(&'static str, i64)>,
+        hop: u32,
+        want: State,
+    }
+    let case = |name, state, hold, hop, want| Case {
+        name,
+        state,
+        hold,
+        hop,
+        want,
+    };
+    let cases = [
+        case("never tried", State::Queued, None, 1, quarantined),
+        case("its own hold", retrying, Some(("m1", 99)), 1, quarantined),
+        case(
+            "a hold that has ended",
+            retrying,
+            Some(("m2", 10)),
+            1,
+            quarantined,
+        ),
+        case("another's hold", retrying, Some(("m2", 11)), 1, retrying),
+        case("an earlier hop", retrying, None, 0, retrying),
+        case("parked", parked, None, 1, parked),
+        case("delivered", State::Delivered, None, 1, State::Delivered),
+        case("set aside before", quarantined, None, 1, quarantined),
+    ];
+    for Case {
+        name,
+        state,
+        hold,
+        hop,
+        want,
+    } in cases
+    {
+        let mut delivery = delivery();
+        (delivery.state, delivery.hop) = (state, 1);
+        delivery.hold = hold.map(|(by, until)| Hold {
+            by: by.to_owned(),
+            until: at(until),
+        });
+        let changed = delivery.set_aside(cause, hop, |by| by == "m1", at(10));
+        assert_eq!(delivery.state, want, "{name}");
+        assert_eq!(changed, want == quarantined, "{name}");
+    }
+}
+
+#[test]
+fn a_delivery_set_aside_is_not_over_and_a_claim_takes_it_up() {
+    let mut delivery = delivery();
+    assert!(delivery.set_aside(Cause::Panicked, 0, |_| true, at(0)));
+    assert!(!delivery.state.settled());
+    delivery.claim("m2", at(1));
+    assert_eq!(delivery.state, State::Queued);
+}
