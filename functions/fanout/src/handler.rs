@@ -3,13 +3,13 @@
 //! Recording is a conditional put, so one message wins. The winner's deliveries are plain; whoever finds the event
 //! recorded sends the same deliveries marked `check`, because the winner may have died before it sent them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::SignedDuration;
 use shared::delivery::{Endpoint, EndpointState};
-use shared::event::{Chosen, Event, NoReceiver, Recipients, Role, default_roles};
+use shared::event::{Chosen, Event, EventType, NoReceiver, Recipients, Role, Route, Told, route};
 use shared::ids::{EndpointId, Round};
 use shared::problem::chain;
 use shared::queue::batch::rest;
@@ -81,12 +81,17 @@ impl Handle for Fanout {
 
 impl Fanout {
     async fn publish(&self, task: PublishTask) -> Result<Disposition, Trouble> {
-        let roles = task
-            .roles
-            .clone()
-            .unwrap_or_else(|| default_roles(&task.event.event_type));
-        let endpoints = self.endpoints.endpoints(&task.tenant).await?;
-        let recipients = Recipients::Chosen(choose(&roles, &endpoints, &task.event));
+        let Event {
+            event_type, data, ..
+        } = &task.event;
+        let (told, endpoints, recipients) = match route(event_type, data, task.roles.as_ref()) {
+            Route::To(told) => {
+                let endpoints = self.endpoints.endpoints(&task.tenant).await?;
+                let chosen = Recipients::Chosen(choose(&told, &endpoints, event_type));
+                (told, endpoints, chosen)
+            }
+            Route::SetAside(reason) => (Told::default(), Vec::new(), Recipients::SetAside(reason)),
+        };
         match self
             .events
             .record(&task.tenant, &task.event, &recipients, self.clock.now())
@@ -102,23 +107,25 @@ impl Fanout {
                     "event recorded"
                 );
                 let chosen: Vec<_> = recipients.endpoints().cloned().collect();
-                Ok(Disposition::Forward(deliveries(&task, &chosen, false)))
+                let forward = deliveries(&task, &task.event, &chosen, false);
+                Ok(Disposition::Forward(forward))
             }
-            Recorded::Known(known) => self.again(&task, &roles, &endpoints, *known).await,
+            Recorded::Known(known) => self.again(&task, &told, &endpoints, *known).await,
         }
     }
 
-    /// The id is there already: what was chosen stays chosen, and only roles not yet chosen are added.
+    /// The id is there already: what was chosen stays chosen, and only roles not yet chosen are added. Copies are not
+    /// among those: who gets one is settled when the event is recorded. What is sent is the event as it was recorded.
     async fn again(
         &self,
         task: &PublishTask,
-        roles: &BTreeSet<Role>,
+        told: &Told,
         endpoints: &[Endpoint],
         mut known: Read<EventRecord>,
     ) -> Result<Disposition, Trouble> {
         let (tenant, id) = (&task.tenant, &task.event.id);
         if known.value.event.event_type != task.event.event_type
-            || known.value.event.data != task.event.data
+            || !known.value.event.data.says_the_same(&task.event.data)
         {
             warn!(
                 tenant = tenant.as_str(),
@@ -132,14 +139,20 @@ impl Fanout {
             let Recipients::Chosen(chosen) = &known.value.recipients else {
                 return Ok(Disposition::Done);
             };
-            let (ours, missing): (BTreeSet<_>, BTreeSet<_>) =
-                roles.iter().partition(|role| chosen.contains_key(role));
-            let known_before = endpoints_of(chosen, &ours).cloned().collect::<Vec<_>>();
+            let event = &known.value.event;
+            let missing = told.without(|role| chosen.contains_key(&role));
+            let known_before = endpoints_of(chosen)
+                .filter(|(role, _)| told.roles.contains(role) || told.copies.contains(role))
+                .map(|(_, endpoint)| endpoint.clone())
+                .collect::<Vec<_>>();
             if missing.is_empty() {
-                return Ok(Disposition::Forward(deliveries(task, &known_before, true)));
+                let forward = deliveries(task, event, &known_before, true);
+                return Ok(Disposition::Forward(forward));
             }
-            let added = choose(&missing, endpoints, &task.event);
-            let new: Vec<_> = endpoints_of(&added, &missing).cloned().collect();
+            let added = choose(&missing, endpoints, &event.event_type);
+            let new: Vec<_> = endpoints_of(&added)
+                .map(|(_, endpoint)| endpoint.clone())
+                .collect();
             let all = chosen.clone().into_iter().chain(added).collect();
             if self
                 .events
@@ -150,11 +163,11 @@ impl Fanout {
                 info!(
                     tenant = tenant.as_str(),
                     event.id = id.as_str(),
-                    ?missing,
+                    missing = ?missing.roles,
                     "recipients added to an event"
                 );
-                let mut forward = deliveries(task, &new, false);
-                forward.extend(deliveries(task, &known_before, true));
+                let mut forward = deliveries(task, event, &new, false);
+                forward.extend(deliveries(task, event, &known_before, true));
                 return Ok(Disposition::Forward(forward));
             }
             known = self
@@ -171,11 +184,16 @@ impl Fanout {
 /// prompt message may wait, and than a try may take.
 const AFTER_THE_WINNER: SignedDuration = SignedDuration::from_secs(90);
 
-fn deliveries(task: &PublishTask, endpoints: &[EndpointId], check: bool) -> Vec<(Queue, Message)> {
+fn deliveries(
+    task: &PublishTask,
+    event: &Event,
+    endpoints: &[EndpointId],
+    check: bool,
+) -> Vec<(Queue, Message)> {
     let delivery = |endpoint: &EndpointId| {
         let task = Task::Deliver(DeliverTask {
             tenant: task.tenant.clone(),
-            event: task.event.clone(),
+            event: event.clone(),
             endpoint: endpoint.clone(),
             round: Round::FIRST,
             hop: 0,
@@ -198,21 +216,18 @@ fn deliveries(task: &PublishTask, endpoints: &[EndpointId], check: bool) -> Vec<
     endpoints.iter().map(delivery).collect()
 }
 
-fn endpoints_of<'a>(
-    chosen: &'a BTreeMap<Role, Chosen>,
-    roles: &BTreeSet<Role>,
-) -> impl Iterator<Item = &'a EndpointId> {
-    chosen
-        .iter()
-        .filter(|(role, _)| roles.contains(role))
-        .flat_map(|(_, chosen)| match chosen {
-            Chosen::Endpoints(endpoints) => endpoints.iter(),
-            Chosen::Nobody(_) => [].iter(),
-        })
+fn endpoints_of(chosen: &BTreeMap<Role, Chosen>) -> impl Iterator<Item = (&Role, &EndpointId)> {
+    chosen.iter().flat_map(|(role, chosen)| {
+        let endpoints = match chosen {
+            Chosen::Endpoints(endpoints) => endpoints.as_slice(),
+            Chosen::Nobody(_) => &[],
+        };
+        endpoints.iter().map(move |endpoint| (role, endpoint))
+    })
 }
 
-/// Who of `endpoints` hears of `event` in each of `roles`, or why nobody does.
-fn choose(roles: &BTreeSet<Role>, endpoints: &[Endpoint], event: &Event) -> BTreeMap<Role, Chosen> {
+/// Who of `endpoints` hears of an event in each role that it goes to, or why nobody does.
+fn choose(told: &Told, endpoints: &[Endpoint], event_type: &EventType) -> BTreeMap<Role, Chosen> {
     let of_role = |role: Role| {
         let all: Vec<_> = endpoints
             .iter()
@@ -224,7 +239,7 @@ fn choose(roles: &BTreeSet<Role>, endpoints: &[Endpoint], event: &Event) -> BTre
             .collect();
         let wanting: Vec<_> = enabled
             .iter()
-            .filter(|endpoint| endpoint.wants(&event.event_type))
+            .filter(|endpoint| endpoint.wants(event_type))
             .map(|e| e.id.clone())
             .collect();
         if !wanting.is_empty() {
@@ -237,14 +252,25 @@ fn choose(roles: &BTreeSet<Role>, endpoints: &[Endpoint], event: &Event) -> BTre
             Chosen::Nobody(NoReceiver::Filtered)
         }
     };
-    roles.iter().map(|role| (*role, of_role(*role))).collect()
+    let chosen = told.roles.iter().map(|role| (*role, of_role(*role)));
+    let copies = told
+        .copies
+        .iter()
+        .map(|role| (*role, of_role(*role)))
+        .filter(|(_, chosen)| matches!(chosen, Chosen::Endpoints(_)));
+    let refused = told
+        .refused
+        .iter()
+        .map(|role| (*role, Chosen::Nobody(NoReceiver::CardOnly)));
+    chosen.chain(copies).chain(refused).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use shared::delivery::{Filter, Policy, Scheme};
-    use shared::event::{EventType, Json, Source};
-    use shared::ids::{EventId, TenantId};
+    use shared::ids::TenantId;
 
     use super::*;
 
@@ -261,17 +287,6 @@ mod tests {
             deadline: Scheme::StandardWebhooks.deadline(),
             useful_for: None,
             state,
-        }
-    }
-
-    fn event(event_type: &str) -> Event {
-        Event {
-            id: EventId::parse("evt_1").expect("a valid id"),
-            event_type: EventType::parse(event_type).expect("a valid type"),
-            data: Json::parse("{}".into()).expect("valid JSON"),
-            at: jiff::Timestamp::UNIX_EPOCH,
-            source: Source::new("stripe"),
-            resource: None,
         }
     }
 
@@ -324,11 +339,12 @@ mod tests {
             want,
         } in cases
         {
-            let chosen = choose(
-                &BTreeSet::from([Role::Merchant]),
-                &endpoints,
-                &event("recovery.recovered"),
-            );
+            let told = Told {
+                roles: BTreeSet::from([Role::Merchant]),
+                ..Told::default()
+            };
+            let recovered = EventType::parse("recovery.recovered").expect("a valid type");
+            let chosen = choose(&told, &endpoints, &recovered);
             let want = match want {
                 Ok(ids) => Chosen::Endpoints(
                     ids.into_iter()

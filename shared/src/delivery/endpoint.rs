@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Outcome, Policy, Verdict};
-use crate::event::{EventType, Role};
+use crate::event::{EventType, Kind, Role};
 use crate::ids::{EndpointId, TenantId};
 use crate::secret::Secret;
 
@@ -164,7 +164,7 @@ pub struct Endpoint {
     pub scheme: Scheme,
     /// The signing secrets, current one first.
     pub secrets: Vec<LiveSecret>,
-    /// Which types it wants; `None` wants all.
+    /// Which types it wants; `None` wants every type of the catalogue.
     pub filter: Option<Filter>,
     /// How failed tries are followed up.
     pub policy: Policy,
@@ -177,12 +177,13 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Whether it wants events of this type.
+    /// Whether it wants events of this type. A type that is not in the catalogue has to be asked for.
     #[must_use]
     pub fn wants(&self, event_type: &EventType) -> bool {
-        self.filter
-            .as_ref()
-            .is_none_or(|filter| filter.wants(event_type))
+        match &self.filter {
+            Some(filter) => filter.wants(event_type),
+            None => Kind::of(event_type).is_some(),
+        }
     }
 
     /// The secrets that sign at `now`, current one first.

@@ -27,6 +27,8 @@ pub enum NoReceiver {
     Filtered,
     /// Every endpoint of the role is switched off.
     EndpointDisabled,
+    /// The sender named the role, and the type is for card services alone.
+    CardOnly,
 }
 
 impl NoReceiver {
@@ -37,6 +39,7 @@ impl NoReceiver {
             Self::NoEndpoint => "no_endpoint",
             Self::Filtered => "filtered",
             Self::EndpointDisabled => "endpoint_disabled",
+            Self::CardOnly => "card_only",
         }
     }
 }
@@ -47,6 +50,10 @@ impl NoReceiver {
 pub enum SetAside {
     /// A genuine notification of a type that we don't handle.
     NotHandled,
+    /// An incoming payment ended without having received anything.
+    NothingReceived,
+    /// What only card services are told, of a payment that no card started.
+    NotCardInitiated,
 }
 
 impl SetAside {
@@ -55,6 +62,8 @@ impl SetAside {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NotHandled => "not_handled",
+            Self::NothingReceived => "nothing_received",
+            Self::NotCardInitiated => "not_card_initiated",
         }
     }
 }

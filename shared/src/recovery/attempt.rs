@@ -5,29 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Charge, Decline, Order};
+use super::{Charge, Decline, Order, TriggeredBy};
 use crate::money::Money;
-
-/// Who made a charge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TriggeredBy {
-    /// We did.
-    Internal,
-    /// The billing platform did, or somebody else.
-    External,
-}
-
-impl TriggeredBy {
-    /// The wire name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Internal => "internal",
-            Self::External => "external",
-        }
-    }
-}
 
 /// How a charge stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

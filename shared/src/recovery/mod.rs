@@ -12,7 +12,9 @@ mod signal;
 mod step;
 
 pub use action::{Action, action};
-pub use attempt::{Attempt, Fact, Status, TriggeredBy};
+pub use attempt::{Attempt, Fact, Status};
 pub use intent::{Intent, IntentKey, State};
 pub use signal::{Charge, Decline, Order, Signal, SignalKind};
 pub use step::{Step, step};
+
+pub use crate::event::recovery::TriggeredBy;

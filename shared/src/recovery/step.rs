@@ -87,7 +87,7 @@ impl Told<'_> {
             charge: charge.key.clone(),
             transaction_id: fact.transaction_id.clone(),
             money: fact.amount,
-            triggered_by: attempt.triggered_by.as_str(),
+            triggered_by: attempt.triggered_by,
             error_code: decline.map(|decline| decline.code.clone()),
             error_message: decline.and_then(|decline| decline.message.clone()),
             occurred_at: fact.first.at,
