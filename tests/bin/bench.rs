@@ -30,7 +30,7 @@ use shared::platform::{BillingAccount, Platform};
 use shared::queue::Task;
 use shared::queue::task::{DeliverTask, PublishTask};
 use shared::secret::{Secret, key_hash};
-use shared::store::{Accounts, EndpointAdmin};
+use shared::store::{Accounts, EndpointAdmin, EndpointRecord, TenantRecord, Tenants};
 use shared::time::{Clock, SystemClock};
 use tests::runtime::{Answer, Function, RuntimeApi};
 use tests::standin::{Canned, StandIn};
@@ -148,6 +148,13 @@ async fn canned(target: &str) -> Result<Vec<Canned>> {
         api_key: None,
         settings: Settings::default(),
     };
+    let _made = store
+        .put_tenant(&TenantRecord {
+            id: tenant()?,
+            display_name: None,
+            created_at: now,
+        })
+        .await?;
     let _claimed = store.put_account(&account, now).await?;
     let scheme = Scheme::StandardWebhooks;
     let endpoint = Endpoint {
@@ -166,7 +173,11 @@ async fn canned(target: &str) -> Result<Vec<Canned>> {
         useful_for: None,
         state: EndpointState::Enabled,
     };
-    store.put_endpoint(&endpoint, now).await?;
+    let record = EndpointRecord {
+        endpoint,
+        created_at: now,
+    };
+    let _put = store.put_endpoint(&record, None).await?;
     let mut canned = Vec::new();
     for item in table.items().await? {
         let key = item.get("sk").cloned().unwrap_or_default();

@@ -6,8 +6,8 @@ use shared::event::Json;
 use shared::ids::EventId;
 use shared::recovery::SignalKind;
 use shared::store::{
-    Accounts, BillingAccounts, Claimed, Deliveries, EndpointAdmin, Endpoints, EventQuery, Events,
-    Intents, Recorded, Saved,
+    Accounts, BillingAccounts, Claimed, Deliveries, EndpointAdmin, EndpointRecord, Endpoints,
+    EventQuery, Events, Intents, Put, Recorded, Saved,
 };
 use tests::sample::{account, acme, at, delivery, endpoint, event, intent, to_shop, tried};
 use tests::table::Table;
@@ -139,9 +139,12 @@ async fn the_flow_costs_what_the_budget_says() -> Result<()> {
     );
     note("an intent of four attempts");
 
-    store
-        .put_endpoint(&endpoint(&acme(), "shop", "whsec_new"), at(1))
-        .await?;
+    let shop = EndpointRecord {
+        endpoint: endpoint(&acme(), "shop", "whsec_new"),
+        created_at: at(1),
+    };
+    let store = table.store_of(&[acme()]).await?;
+    assert_eq!(store.put_endpoint(&shop, None).await?, Put::New);
     assert_eq!(
         store
             .put_account(&account(&acme(), "pro_1", "mca_1"), at(1))

@@ -5,12 +5,13 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use data_encoding::HEXLOWER;
 use futures::future::try_join_all;
-use shared::delivery::EndpointState;
+use shared::delivery::{Endpoint, EndpointState};
 use shared::ids::KeyId;
 use shared::secret::Secret;
 use shared::store::{
-    Accounts, BillingAccounts, Claimed, Credential, Credentials, EndpointAdmin, Endpoints, Keys,
-    PublisherRecord, Publishers, Scope, StoreError, TenantRecord, Tenants,
+    Accounts, BillingAccounts, Claimed, Credential, Credentials, EndpointAdmin, EndpointRecord,
+    Endpoints, Keys, Made, PublisherRecord, Publishers, Put, Scope, StoreError, TenantRecord,
+    Tenants,
 };
 use tests::sample::{account, acme, at, endpoint, endpoint_id, key, tenant};
 use tests::table::Table;
@@ -24,14 +25,14 @@ async fn a_tenant_keeps_when_it_was_made() -> Result<()> {
         display_name: Some("Acme".into()),
         created_at: at(0),
     };
-    assert!(store.put_tenant(&named).await?);
+    assert_eq!(store.put_tenant(&named).await?, Made::New);
     assert_eq!(store.tenant(&acme()).await?, Some(named));
     let plain = TenantRecord {
         id: acme(),
         display_name: None,
         created_at: at(5),
     };
-    assert!(!store.put_tenant(&plain).await?);
+    assert_eq!(store.put_tenant(&plain).await?, Made::Changed);
     let kept = TenantRecord {
         created_at: at(0),
         ..plain
@@ -41,7 +42,7 @@ async fn a_tenant_keeps_when_it_was_made() -> Result<()> {
         display_name: None,
         created_at: at(6),
     };
-    assert!(store.put_tenant(&other).await?);
+    assert_eq!(store.put_tenant(&other).await?, Made::New);
     assert_eq!(store.tenants().await?, [other, kept]);
     assert_eq!(store.tenant(&tenant("nobody")).await?, None);
     Ok(())
@@ -50,11 +51,11 @@ async fn a_tenant_keeps_when_it_was_made() -> Result<()> {
 #[tokio::test]
 async fn a_key_opens_until_it_is_revoked() -> Result<()> {
     let table = Table::start().await?;
-    let store = table.store();
+    let store = table.store_of(&[acme(), tenant("other")]).await?;
     let (first, second) = (key(&acme(), "key_1"), key(&acme(), "key_2"));
-    store.put_key(&first, "aa11").await?;
-    store.put_key(&second, "bb22").await?;
-    store.put_key(&second, "bb22").await?;
+    for (key, hash) in [(&first, "aa11"), (&second, "bb22"), (&second, "bb22")] {
+        assert_eq!(store.put_key(key, hash).await?, Put::New);
+    }
     let credential = Credential {
         key: first.id.clone(),
         scope: Scope::Tenant { tenant: acme() },
@@ -82,9 +83,9 @@ async fn a_key_opens_until_it_is_revoked() -> Result<()> {
 #[tokio::test]
 async fn an_endpoint_comes_back_with_its_secrets_open() -> Result<()> {
     let table = Table::start().await?;
-    let store = table.store();
+    let store = table.store_of(&[acme(), tenant("other")]).await?;
     let shop = endpoint(&acme(), "shop", "whsec_new");
-    assert!(store.put_endpoint(&shop, at(1)).await?);
+    assert_eq!(store.put_endpoint(&kept(&shop, 1), None).await?, Put::New);
     assert_eq!(store.endpoint(&acme(), &shop.id).await?, Some(shop.clone()));
     assert_eq!(store.endpoint(&tenant("other"), &shop.id).await?, None);
 
@@ -92,13 +93,26 @@ async fn an_endpoint_comes_back_with_its_secrets_open() -> Result<()> {
     changed.url = "https://shop.example/new".into();
     changed.useful_for = Some(jiff::SignedDuration::from_millis(1500));
     changed.secrets.truncate(1);
-    assert!(!store.put_endpoint(&changed, at(9)).await?);
+    let read = store.endpoint_record(&acme(), &shop.id).await?;
+    let read = read.expect("it is there").version;
+    for (read, want) in [
+        (None, Put::Lost),
+        (Some(read), Put::Replaced),
+        (Some(read), Put::Lost),
+    ] {
+        assert_eq!(
+            store.put_endpoint(&kept(&changed, 1), read).await?,
+            want,
+            "{read:?}"
+        );
+    }
     let till = endpoint(&acme(), "a-till", "whsec_till");
-    assert!(store.put_endpoint(&till, at(2)).await?);
+    assert_eq!(store.put_endpoint(&kept(&till, 2), None).await?, Put::New);
     let record = store
         .endpoint_record(&acme(), &shop.id)
         .await?
-        .expect("it is there");
+        .expect("it is there")
+        .value;
     assert_eq!(
         (record.endpoint.clone(), record.created_at),
         (changed.clone(), at(1))
@@ -118,39 +132,139 @@ async fn an_endpoint_comes_back_with_its_secrets_open() -> Result<()> {
     Ok(())
 }
 
+/// An endpoint as it is kept.
+fn kept(endpoint: &Endpoint, created: i64) -> EndpointRecord {
+    EndpointRecord {
+        endpoint: endpoint.clone(),
+        created_at: at(created),
+    }
+}
+
 #[tokio::test]
-async fn an_endpoint_that_is_gone_is_marked_unless_the_operator_switched_it_off_or_removed_it()
+async fn an_endpoint_that_is_gone_is_marked_unless_it_was_switched_off_moved_or_removed()
 -> Result<()> {
     let table = Table::start().await?;
-    let store = table.store();
-    let mut shop = endpoint(&acme(), "shop", "whsec_new");
-    store.mark_gone(&acme(), &shop.id).await?;
+    let store = table.store_of(&[acme()]).await?;
+    let shop = endpoint(&acme(), "shop", "whsec_new");
+    store.mark_gone(&shop).await?;
     assert_eq!(store.endpoint(&acme(), &shop.id).await?, None);
+    let moved = "https://shop.example/moved";
     let cases = [
-        (EndpointState::Enabled, EndpointState::Gone),
-        (EndpointState::Gone, EndpointState::Gone),
-        (EndpointState::Disabled, EndpointState::Disabled),
+        (EndpointState::Enabled, &*shop.url, EndpointState::Gone),
+        (EndpointState::Gone, &*shop.url, EndpointState::Gone),
+        (EndpointState::Disabled, &*shop.url, EndpointState::Disabled),
+        (EndpointState::Enabled, moved, EndpointState::Enabled),
     ];
-    for (before, after) in cases {
-        shop.state = before;
-        store.put_endpoint(&shop, at(1)).await?;
-        store.mark_gone(&acme(), &shop.id).await?;
-        assert_eq!(
-            store
-                .endpoint(&acme(), &shop.id)
-                .await?
-                .map(|found| found.state),
-            Some(after),
-            "{before:?}"
-        );
+    let mut read = None;
+    for (before, url, after) in cases {
+        let mut now = kept(&shop, 1);
+        now.endpoint.state = before;
+        now.endpoint.url = url.to_owned();
+        let _put = store.put_endpoint(&now, read).await?;
+        store.mark_gone(&shop).await?;
+        let found = store
+            .endpoint_record(&acme(), &shop.id)
+            .await?
+            .expect("it is there");
+        assert_eq!(found.value.endpoint.state, after, "{before:?} {url}");
+        read = Some(found.version);
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_read_an_endpoint_before_it_was_marked_gone_has_to_read_again() -> Result<()> {
+    let table = Table::start().await?;
+    let store = table.store_of(&[acme()]).await?;
+    let shop = kept(&endpoint(&acme(), "shop", "whsec_new"), 1);
+    assert_eq!(store.put_endpoint(&shop, None).await?, Put::New);
+    let read = store
+        .endpoint_record(&acme(), &shop.endpoint.id)
+        .await?
+        .expect("it is there");
+    store.mark_gone(&shop.endpoint).await?;
+    let put = store.put_endpoint(&shop, Some(read.version)).await?;
+    assert_eq!(put, Put::Lost);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_endpoint_kept_without_a_version_is_replaced_as_it_was_read() -> Result<()> {
+    let table = Table::start().await?;
+    let store = table.store_of(&[acme()]).await?;
+    let shop = kept(&endpoint(&acme(), "shop", "whsec_new"), 1);
+    assert_eq!(store.put_endpoint(&shop, None).await?, Put::New);
+    let value = |text: &str| AttributeValue::S(text.to_owned());
+    table
+        .client
+        .update_item()
+        .table_name(&table.name)
+        .key("pk", value("T#acme"))
+        .key("sk", value("EP#shop"))
+        .update_expression("REMOVE v")
+        .send()
+        .await?;
+    let read = store
+        .endpoint_record(&acme(), &shop.endpoint.id)
+        .await?
+        .expect("it is there");
+    for want in [Put::Replaced, Put::Lost] {
+        let put = store.put_endpoint(&shop, Some(read.version)).await?;
+        assert_eq!(put, want);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_is_kept_for_a_tenant_that_is_not_there() -> Result<()> {
+    let table = Table::start().await?;
+    let store = table.store_of(&[acme()]).await?;
+    assert!(store.delete_tenant(&acme(), at(1)).await?);
+    for id in [acme(), tenant("nobody")] {
+        let shop = kept(&endpoint(&id, "shop", "whsec_new"), 2);
+        assert_eq!(store.put_endpoint(&shop, None).await?, Put::NoTenant);
+        let account = account(&id, "pro_1", "mca_1");
+        assert_eq!(store.put_account(&account, at(2)).await?, Claimed::NoTenant);
+        let put = store.put_key(&key(&id, "key_1"), "aa11").await?;
+        assert_eq!(put, Put::NoTenant);
+        let publisher = PublisherRecord {
+            tenant: id,
+            secrets: vec![Secret::new("rafiki_hush")],
+            created_at: at(2),
+        };
+        assert_eq!(store.put_rafiki(&publisher).await?, Put::NoTenant);
+    }
+    assert_eq!(store.credential("aa11").await?, None);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_name_of_a_deleted_tenant_rests_until_nothing_of_it_is_left() -> Result<()> {
+    let table = Table::start().await?;
+    let store = table.store_of(&[acme()]).await?;
+    let day = 24 * 3600;
+    assert!(store.delete_tenant(&acme(), at(10)).await?);
+    assert!(!store.delete_tenant(&acme(), at(20)).await?);
+    assert_eq!(store.tenant(&acme()).await?, None);
+    assert_eq!(store.tenants().await?, []);
+    let anew = |second| TenantRecord {
+        id: acme(),
+        display_name: None,
+        created_at: at(second),
+    };
+    let until = at(10 + (30 + 14) * day);
+    let early = store.put_tenant(&anew(9 + 44 * day)).await?;
+    assert_eq!(early, Made::Resting { until });
+    let free = anew(10 + 44 * day);
+    assert_eq!(store.put_tenant(&free).await?, Made::New);
+    assert_eq!(store.tenants().await?, [free]);
     Ok(())
 }
 
 #[tokio::test]
 async fn a_pair_of_ids_belongs_to_the_first_tenant_that_claims_it() -> Result<()> {
     let table = Table::start().await?;
-    let store = table.store();
+    let store = table.store_of(&[acme(), tenant("other")]).await?;
     let mine = account(&acme(), "pro_1", "mca_1");
     let theirs = account(&tenant("other"), "pro_1", "mca_1");
     let (profile, id) = (&mine.profile_id, &mine.connector_account_id);
@@ -193,9 +307,11 @@ async fn a_pair_of_ids_belongs_to_the_first_tenant_that_claims_it() -> Result<()
 #[tokio::test]
 async fn of_many_tenants_that_claim_one_pair_at_once_exactly_one_gets_it() -> Result<()> {
     let table = Table::start().await?;
-    let store = table.store();
-    let claims: Vec<_> = (0..8)
-        .map(|n| account(&tenant(&format!("t{n}")), "pro_1", "mca_1"))
+    let tenants: Vec<_> = (0..8).map(|n| tenant(&format!("t{n}"))).collect();
+    let store = table.store_of(&tenants).await?;
+    let claims: Vec<_> = tenants
+        .iter()
+        .map(|tenant| account(tenant, "pro_1", "mca_1"))
         .collect();
     let got = try_join_all(claims.iter().map(|claim| store.put_account(claim, at(1)))).await?;
     assert_eq!(
@@ -216,15 +332,15 @@ async fn of_many_tenants_that_claim_one_pair_at_once_exactly_one_gets_it() -> Re
 #[tokio::test]
 async fn a_publisher_is_made_replaced_and_removed() -> Result<()> {
     let table = Table::start().await?;
-    let store = table.store();
+    let store = table.store_of(&[acme()]).await?;
     let publisher = |secret: &str, second| PublisherRecord {
         tenant: acme(),
         secrets: vec![Secret::new(secret)],
         created_at: at(second),
     };
     assert_eq!(store.rafiki(&acme()).await?, None);
-    assert!(store.put_rafiki(&publisher("one", 1)).await?);
-    assert!(!store.put_rafiki(&publisher("two", 2)).await?);
+    assert_eq!(store.put_rafiki(&publisher("one", 1)).await?, Put::New);
+    assert_eq!(store.put_rafiki(&publisher("two", 2)).await?, Put::Replaced);
     assert_eq!(store.rafiki(&acme()).await?, Some(publisher("two", 1)));
     assert!(store.delete_rafiki(&acme()).await?);
     assert!(!store.delete_rafiki(&acme()).await?);
@@ -234,10 +350,9 @@ async fn a_publisher_is_made_replaced_and_removed() -> Result<()> {
 #[tokio::test]
 async fn no_secret_rests_in_clear_and_none_opens_in_another_item() -> Result<()> {
     let table = Table::start().await?;
-    let store = table.store();
-    store
-        .put_endpoint(&endpoint(&acme(), "shop", "whsec_new"), at(1))
-        .await?;
+    let store = table.store_of(&[acme(), tenant("other")]).await?;
+    let shop = kept(&endpoint(&acme(), "shop", "whsec_new"), 1);
+    assert_eq!(store.put_endpoint(&shop, None).await?, Put::New);
     assert_eq!(
         store
             .put_account(&account(&acme(), "pro_1", "mca_1"), at(1))
@@ -249,8 +364,11 @@ async fn no_secret_rests_in_clear_and_none_opens_in_another_item() -> Result<()>
         secrets: vec![Secret::new("rafiki_hush")],
         created_at: at(1),
     };
-    store.put_rafiki(&publisher).await?;
-    store.put_key(&key(&acme(), "key_1"), "aa11").await?;
+    assert_eq!(store.put_rafiki(&publisher).await?, Put::New);
+    assert_eq!(
+        store.put_key(&key(&acme(), "key_1"), "aa11").await?,
+        Put::New
+    );
 
     let dump = table.dump().await?;
     assert!(
@@ -308,41 +426,37 @@ async fn no_secret_rests_in_clear_and_none_opens_in_another_item() -> Result<()>
 #[tokio::test]
 async fn with_a_tenant_goes_everything_that_let_it_in_and_nothing_of_others() -> Result<()> {
     let table = Table::start().await?;
-    let store = table.store();
     let other = tenant("other");
+    let store = table.store_of(&[acme(), other.clone()]).await?;
     for (n, tenant) in [(1, acme()), (2, other.clone())] {
-        store
-            .put_tenant(&TenantRecord {
-                id: tenant.clone(),
-                display_name: None,
-                created_at: at(0),
-            })
-            .await?;
         for m in 0..30 {
-            store
-                .put_endpoint(&endpoint(&tenant, &format!("shop{m}"), "whsec_new"), at(1))
-                .await?;
-            store
-                .put_key(&key(&tenant, &format!("key{m}")), &format!("hash-{n}-{m}"))
-                .await?;
+            let shop = kept(&endpoint(&tenant, &format!("shop{m}"), "whsec_new"), 1);
+            assert_eq!(store.put_endpoint(&shop, None).await?, Put::New);
+            let key = key(&tenant, &format!("key{m}"));
+            let put = store.put_key(&key, &format!("hash-{n}-{m}")).await?;
+            assert_eq!(put, Put::New);
         }
         let account = account(&tenant, &format!("pro_{n}"), "mca_1");
         assert_eq!(store.put_account(&account, at(1)).await?, Claimed::New);
         let secrets = vec![Secret::new("x")];
-        store
-            .put_rafiki(&PublisherRecord {
-                tenant,
-                secrets,
-                created_at: at(1),
-            })
-            .await?;
+        let publisher = PublisherRecord {
+            tenant,
+            secrets,
+            created_at: at(1),
+        };
+        assert_eq!(store.put_rafiki(&publisher).await?, Put::New);
     }
 
-    assert!(store.delete_tenant(&acme()).await?);
-    assert!(!store.delete_tenant(&acme()).await?);
+    assert!(store.delete_tenant(&acme(), at(2)).await?);
+    assert!(!store.delete_tenant(&acme(), at(2)).await?);
     let dump = table.dump().await?;
+    assert_eq!(
+        dump.matches("acme").count(),
+        1,
+        "only that its name rests: {dump}"
+    );
     assert!(
-        !dump.contains("acme") && !dump.contains("hash-1-") && !dump.contains("pro_1"),
+        !dump.contains("hash-1-") && !dump.contains("pro_1"),
         "{dump}"
     );
     assert_eq!(store.tenants().await?.len(), 1);

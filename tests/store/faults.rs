@@ -4,7 +4,7 @@ use anyhow::Result;
 use shared::delivery::State;
 use shared::recovery::SignalKind;
 use shared::store::{
-    Accounts, Claimed, Deliveries, Events, Intents, Keys, Recorded, Saved, StoreError,
+    Accounts, Claimed, Deliveries, Events, Intents, Keys, Put, Recorded, Saved, StoreError,
 };
 use tests::faults::Fault;
 use tests::sample::{account, acme, at, delivery, event, intent, key, to_shop, tried};
@@ -66,7 +66,7 @@ async fn an_event_whose_recording_was_not_answered_is_known_and_the_same() -> Re
 #[tokio::test]
 async fn transactions_that_are_made_again_happen_once() -> Result<()> {
     let table = Table::start().await?;
-    let store = table.store();
+    let store = table.store_of(&[acme()]).await?;
     for (n, fault) in (1..).zip(FAULTS) {
         let account = account(&acme(), &format!("pro_{n}"), "mca_1");
         table.faults.next("TransactWriteItems", fault);
@@ -82,9 +82,9 @@ async fn transactions_that_are_made_again_happen_once() -> Result<()> {
             "{fault:?}"
         );
         table.faults.next("TransactWriteItems", fault);
-        store
-            .put_key(&key(&acme(), &format!("key_{n}")), &format!("hash{n}"))
-            .await?;
+        let key = key(&acme(), &format!("key_{n}"));
+        let put = store.put_key(&key, &format!("hash{n}")).await?;
+        assert_eq!(put, Put::New, "{fault:?}");
     }
     assert_eq!(store.keys(&acme()).await?.len(), FAULTS.len());
     assert_eq!(table.faults.left(), 0);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use data_encoding::{BASE64, HEXLOWER};
@@ -12,12 +12,15 @@ use serde_json::{Value, json};
 use shared::aws::{Account, Clients};
 use shared::config::environment;
 use shared::entropy::{Entropy, SystemEntropy};
+use shared::ids::TenantId;
 use shared::secret::Keyring;
 use shared::store::dynamo::{DynamoStore, create_table};
+use shared::store::{Made, TenantRecord, Tenants};
 use tokio::net::TcpListener;
 
 use crate::faults::Faults;
 use crate::meter::Meter;
+use crate::sample::at;
 
 /// Names where the contract tests run, if not on the embedded parts.
 pub const ENDPOINT: &str = "PAYRELAY_CONTRACT_ENDPOINT";
@@ -87,6 +90,23 @@ impl Table {
             retention,
         )
         .metered(true)
+    }
+
+    /// The store in it, metered, with these tenants made.
+    ///
+    /// # Errors
+    /// If the table refuses them.
+    pub async fn store_of(&self, tenants: &[TenantId]) -> Result<DynamoStore> {
+        let store = self.store();
+        for id in tenants {
+            let record = TenantRecord {
+                id: id.clone(),
+                display_name: None,
+                created_at: at(0),
+            };
+            ensure!(store.put_tenant(&record).await? == Made::New, "{id} is new");
+        }
+        Ok(store)
     }
 
     /// Every item, in the form of the service's protocol: to play the service to a function.

@@ -8,7 +8,9 @@ use axum::body::Body;
 use axum::http::header::WWW_AUTHENTICATE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 
+use shared::ids::TenantId;
 use shared::problem::{Problem, chain};
 use shared::queue::QueueError;
 use shared::store::StoreError;
@@ -60,6 +62,15 @@ pub enum Refusal {
     },
     /// The pair of ids belongs to another tenant's billing account.
     PairTaken,
+    /// A tenant of this name was deleted, and what was recorded for it is still kept.
+    TenantRests {
+        /// The name.
+        id: TenantId,
+        /// From then on it is free.
+        until: Timestamp,
+    },
+    /// Others kept changing what was to be changed.
+    Contended,
     /// The endpoint has as many live secrets as it may.
     SecretsFull,
     /// The latest round of the delivery is not over.
@@ -148,6 +159,21 @@ impl Refusal {
                 "Billing account taken",
                 "Another tenant has this pair of `profile_id` and `connector_account_id`; choose another one.",
             ),
+            Self::TenantRests { id, until } => Problem::new(
+                StatusCode::CONFLICT,
+                "/problems/tenant-rests",
+                "The name rests",
+                format!(
+                    "A tenant `{id}` was deleted, and what was recorded for it is kept until {until:.3}; make it anew \
+                     after that, or choose another name."
+                ),
+            ),
+            Self::Contended => Problem::new(
+                StatusCode::CONFLICT,
+                "/problems/contended",
+                "Changed meanwhile",
+                "Others kept changing it at the same time, so nothing was done; look at it, and ask again.",
+            ),
             Self::SecretsFull => Problem::new(
                 StatusCode::CONFLICT,
                 "/problems/too-many-secrets",
@@ -201,6 +227,8 @@ impl Refusal {
             | Self::Parameter { .. }
             | Self::Field { .. }
             | Self::PairTaken
+            | Self::TenantRests { .. }
+            | Self::Contended
             | Self::SecretsFull
             | Self::NotSettled { .. } => {}
         }

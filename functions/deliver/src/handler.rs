@@ -208,9 +208,7 @@ impl Deliver {
             per_mille: self.entropy.per_mille(),
         };
         if verdict == Verdict::Gone {
-            self.endpoints
-                .mark_gone(&task.tenant, &task.endpoint)
-                .await?;
+            self.endpoints.mark_gone(endpoint).await?;
         }
         for _ in 0..RACES {
             delivery.settle(tried.clone(), &outcome, verdict, terms, now);

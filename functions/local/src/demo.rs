@@ -1,7 +1,7 @@
 //! The demo tenant: names and secrets that are the same on every machine, so that commands in the README work as they
 //! are written. They open nothing but an API on 127.0.0.1.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use jiff::Timestamp;
 use shared::delivery::{Endpoint, EndpointState, LiveSecret, Policy, Scheme};
 use shared::event::Role;
@@ -9,7 +9,10 @@ use shared::ids::{ConnectorAccountId, EndpointId, KeyId, ProfileId, TenantId};
 use shared::platform::{BillingAccount, Platform};
 use shared::secret::{Secret, key_hash};
 use shared::store::dynamo::DynamoStore;
-use shared::store::{Accounts, Claimed, EndpointAdmin, KeyRecord, Keys, TenantRecord, Tenants};
+use shared::store::{
+    Accounts, Claimed, EndpointAdmin, EndpointRecord, KeyRecord, Keys, Made, Put, TenantRecord,
+    Tenants,
+};
 
 /// The tenant.
 pub const TENANT: &str = "demo";
@@ -48,7 +51,14 @@ pub async fn seed(store: &DynamoStore, receiver_port: u16, now: Timestamp) -> an
             display_name: Some("Demo".to_owned()),
             created_at: now,
         };
-        store.put_tenant(&record).await?;
+        match store.put_tenant(&record).await? {
+            Made::New | Made::Changed => {}
+            Made::Resting { until } => {
+                bail!(
+                    "the demo tenant was deleted; it can be made anew after {until}, or without `--data` now"
+                )
+            }
+        }
     }
     let key = KeyId::parse("demo")?;
     if !store
@@ -63,9 +73,11 @@ pub async fn seed(store: &DynamoStore, receiver_port: u16, now: Timestamp) -> an
             label: Some("Demo".to_owned()),
             created_at: now,
         };
-        store
-            .put_key(&record, &key_hash(&Secret::new(TENANT_KEY)))
-            .await?;
+        let hash = key_hash(&Secret::new(TENANT_KEY));
+        ensure!(
+            store.put_key(&record, &hash).await? == Put::New,
+            "somebody else deleted the demo tenant; start again"
+        );
     }
     seed_endpoint(store, &tenant, receiver_port, now).await?;
     seed_account(store, &tenant, now)
@@ -82,33 +94,40 @@ async fn seed_endpoint(
     let id = EndpointId::parse(ENDPOINT)?;
     let url = format!("http://127.0.0.1:{receiver_port}/");
     let scheme = Scheme::StandardWebhooks;
-    let endpoint = match store.endpoint_record(tenant, &id).await? {
+    let known = store.endpoint_record(tenant, &id).await?;
+    let read = known.as_ref().map(|read| read.version);
+    let record = match known.map(|read| read.value) {
         Some(known) if known.endpoint.url == url => return Ok(()),
-        Some(known) => Endpoint {
-            url,
-            ..known.endpoint
-        },
-        None => Endpoint {
-            tenant: tenant.clone(),
-            id,
-            url,
-            role: Role::Merchant,
-            scheme,
-            secrets: vec![LiveSecret {
-                secret: Secret::new(ENDPOINT_SECRET),
-                until: None,
-            }],
-            filter: None,
-            policy: Policy::Ladder {
-                waits_s: WAITS_S.to_vec(),
+        Some(mut known) => {
+            known.endpoint.url = url;
+            known
+        }
+        None => EndpointRecord {
+            created_at: now,
+            endpoint: Endpoint {
+                tenant: tenant.clone(),
+                id,
+                url,
+                role: Role::Merchant,
+                scheme,
+                secrets: vec![LiveSecret {
+                    secret: Secret::new(ENDPOINT_SECRET),
+                    until: None,
+                }],
+                filter: None,
+                policy: Policy::Ladder {
+                    waits_s: WAITS_S.to_vec(),
+                },
+                deadline: scheme.deadline(),
+                useful_for: None,
+                state: EndpointState::Enabled,
             },
-            deadline: scheme.deadline(),
-            useful_for: None,
-            state: EndpointState::Enabled,
         },
     };
-    store.put_endpoint(&endpoint, now).await?;
-    Ok(())
+    match store.put_endpoint(&record, read).await? {
+        Put::New | Put::Replaced => Ok(()),
+        Put::Lost | Put::NoTenant => bail!("somebody else changes the demo tenant; start again"),
+    }
 }
 
 async fn seed_account(
@@ -136,6 +155,7 @@ async fn seed_account(
     };
     match store.put_account(&account, now).await? {
         Claimed::New | Claimed::Replaced => Ok(()),
+        Claimed::NoTenant => bail!("somebody else deleted the demo tenant; start again"),
         Claimed::Taken => bail!("{PROFILE}/{ACCOUNT} is another tenant's"),
     }
 }

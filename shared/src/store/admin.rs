@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::StoreError;
+use super::{Read, StoreError, Version};
 use crate::delivery::Endpoint;
 use crate::ids::{ConnectorAccountId, EndpointId, KeyId, ProfileId, TenantId};
 use crate::platform::BillingAccount;
@@ -22,14 +22,44 @@ pub struct TenantRecord {
     pub created_at: Timestamp,
 }
 
+/// How keeping a piece of a tenant's configuration ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Put {
+    /// It is new.
+    New,
+    /// It was there and was replaced.
+    Replaced,
+    /// Somebody else wrote first; nothing was written.
+    Lost,
+    /// The tenant is not there (any more); nothing was written.
+    NoTenant,
+}
+
+/// How making a tenant ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Made {
+    /// It is new.
+    New,
+    /// It was there and was changed.
+    Changed,
+    /// One of this name was deleted, and what was recorded for it is still kept; nothing was written.
+    Resting {
+        /// From then on nothing of it is left, and the name is free.
+        until: Timestamp,
+    },
+}
+
 /// Tenants.
 #[async_trait]
 pub trait Tenants: Send + Sync {
-    /// Makes a tenant, or changes it and keeps when it was made. Whether it is new.
+    /// Makes a tenant, or changes it and keeps when it was made. The name of a deleted one rests, so that a new one never
+    /// inherits what was recorded for it.
     ///
     /// # Errors
     /// See [`StoreError`].
-    async fn put_tenant(&self, tenant: &TenantRecord) -> Result<bool, StoreError>;
+    async fn put_tenant(&self, tenant: &TenantRecord) -> Result<Made, StoreError>;
 
     /// One tenant.
     ///
@@ -44,11 +74,12 @@ pub trait Tenants: Send + Sync {
     async fn tenants(&self) -> Result<Vec<TenantRecord>, StoreError>;
 
     /// Removes a tenant with its configuration (keys, endpoints, billing accounts, publishers): nothing of it is
-    /// accepted or delivered any more. What was recorded stays until it expires. Whether it was there.
+    /// accepted or delivered any more. What was recorded stays until it expires, and the name rests for as long. Whether
+    /// it, or anything of it, was there.
     ///
     /// # Errors
     /// See [`StoreError`].
-    async fn delete_tenant(&self, id: &TenantId) -> Result<bool, StoreError>;
+    async fn delete_tenant(&self, id: &TenantId, now: Timestamp) -> Result<bool, StoreError>;
 }
 
 /// What a key may do.
@@ -85,7 +116,7 @@ pub trait Keys: Send + Sync {
     ///
     /// # Errors
     /// See [`StoreError`].
-    async fn put_key(&self, key: &KeyRecord, hash: &str) -> Result<(), StoreError>;
+    async fn put_key(&self, key: &KeyRecord, hash: &str) -> Result<Put, StoreError>;
 
     /// The keys of a tenant.
     ///
@@ -131,11 +162,15 @@ pub struct EndpointRecord {
 /// Endpoints, for the operator. Reading is [`super::Endpoints`].
 #[async_trait]
 pub trait EndpointAdmin: Send + Sync {
-    /// Makes an endpoint, or replaces it and keeps when it was made. Whether it is new.
+    /// Keeps an endpoint if its tenant is there and it is still as `read` (`None`: not there).
     ///
     /// # Errors
     /// See [`StoreError`].
-    async fn put_endpoint(&self, endpoint: &Endpoint, now: Timestamp) -> Result<bool, StoreError>;
+    async fn put_endpoint(
+        &self,
+        record: &EndpointRecord,
+        read: Option<Version>,
+    ) -> Result<Put, StoreError>;
 
     /// Every endpoint of a tenant, by name.
     ///
@@ -151,7 +186,7 @@ pub trait EndpointAdmin: Send + Sync {
         &self,
         tenant: &TenantId,
         id: &EndpointId,
-    ) -> Result<Option<EndpointRecord>, StoreError>;
+    ) -> Result<Option<Read<EndpointRecord>>, StoreError>;
 
     /// Removes an endpoint. Whether it was there.
     ///
@@ -180,6 +215,8 @@ pub enum Claimed {
     Replaced,
     /// It is another tenant's; nothing was written.
     Taken,
+    /// The claiming tenant is not there (any more); nothing was written.
+    NoTenant,
 }
 
 /// Billing accounts, for the operator. Reading at the door is [`super::BillingAccounts`].
@@ -238,11 +275,11 @@ pub struct PublisherRecord {
 /// The Rafiki publisher of a tenant.
 #[async_trait]
 pub trait Publishers: Send + Sync {
-    /// Makes or replaces it. Whether it is new.
+    /// Makes or replaces it, and keeps when it was made.
     ///
     /// # Errors
     /// See [`StoreError`].
-    async fn put_rafiki(&self, publisher: &PublisherRecord) -> Result<bool, StoreError>;
+    async fn put_rafiki(&self, publisher: &PublisherRecord) -> Result<Put, StoreError>;
 
     /// Reads it.
     ///

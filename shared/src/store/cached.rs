@@ -98,8 +98,8 @@ impl Endpoints for CachedEndpoints {
         Ok(endpoint)
     }
 
-    async fn mark_gone(&self, tenant: &TenantId, id: &EndpointId) -> Result<(), StoreError> {
-        self.inner.mark_gone(tenant, id).await
+    async fn mark_gone(&self, tried: &Endpoint) -> Result<(), StoreError> {
+        self.inner.mark_gone(tried).await
     }
 }
 

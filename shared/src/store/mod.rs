@@ -18,7 +18,7 @@ use jiff::Timestamp;
 
 pub use admin::{
     AccountRecord, Accounts, Claimed, Credential, Credentials, EndpointAdmin, EndpointRecord,
-    KeyRecord, Keys, PublisherRecord, Publishers, Scope, TenantRecord, Tenants,
+    KeyRecord, Keys, Made, PublisherRecord, Publishers, Put, Scope, TenantRecord, Tenants,
 };
 pub use cached::{CachedAccounts, CachedEndpoints};
 pub use quarantine::{Cause, Quarantine, QuarantineAdmin, Quarantined};
@@ -282,11 +282,12 @@ pub trait Endpoints: Send + Sync {
         id: &EndpointId,
     ) -> Result<Option<Endpoint>, StoreError>;
 
-    /// Notes that an endpoint answered 410 Gone: it takes no deliveries until the operator enables it again.
+    /// Notes that an endpoint, as it was `tried`, answered 410 Gone: it takes no deliveries until the operator enables it
+    /// again. One that has another URL by now did not answer.
     ///
     /// # Errors
     /// See [`StoreError`].
-    async fn mark_gone(&self, tenant: &TenantId, id: &EndpointId) -> Result<(), StoreError>;
+    async fn mark_gone(&self, tried: &Endpoint) -> Result<(), StoreError>;
 }
 
 /// Billing accounts, for the door.

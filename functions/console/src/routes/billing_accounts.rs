@@ -144,6 +144,7 @@ pub(crate) async fn put(
     let claimed = console.accounts.put_account(&account, now).await?;
     let (new, kept) = match claimed {
         Claimed::Taken => return Err(Refusal::PairTaken),
+        Claimed::NoTenant => return Err(Refusal::not_found("tenant", &account.tenant)),
         Claimed::New => (true, None),
         Claimed::Replaced => {
             let (tenant, profile, id) = (

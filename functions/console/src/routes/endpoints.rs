@@ -15,9 +15,9 @@ use shared::entropy::Entropy;
 use shared::event::Role;
 use shared::ids::{EndpointId, TenantId};
 use shared::secret::Secret;
-use shared::store::EndpointRecord;
+use shared::store::{EndpointRecord, Read};
 
-use super::{App, created, deleted};
+use super::{App, RACES, created, deleted, kept};
 use crate::auth::Existing;
 use crate::handler::{Console, Route};
 use crate::openapi::schema;
@@ -54,7 +54,7 @@ pub(crate) enum Switch {
 }
 
 /// An endpoint to be.
-#[derive(Deserialize, ToSchema)]
+#[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
     "url": "https://shop.example/hooks",
@@ -240,7 +240,11 @@ fn keep(scheme: Scheme, secrets: Vec<LiveSecret>) -> Result<Vec<LiveSecret>, Ref
     tag = "endpoints",
     params(("tenant" = String, Path), ("endpoint" = String, Path)),
     request_body = EndpointBody,
-    responses((status = 200, description = "Replaced", body = EndpointView), (status = 201, body = EndpointView)),
+    responses(
+        (status = 200, description = "Replaced", body = EndpointView),
+        (status = 201, body = EndpointView),
+        (status = 409, description = "Others kept changing it at the same time"),
+    ),
 )]
 pub(crate) async fn put(
     Existing(tenant): Existing,
@@ -248,17 +252,30 @@ pub(crate) async fn put(
     State(console): App,
     Body(body): Body<EndpointBody>,
 ) -> Result<(StatusCode, Json<EndpointView>), Refusal> {
-    let before = console.endpoints.endpoint_record(&tenant, &id).await?;
-    let now = console.clock.now();
-    let created_at = before.as_ref().map_or(now, |before| before.created_at);
-    let before = before.map(|before| before.endpoint);
-    let (endpoint, made) =
-        body.endpoint(tenant, id, before, &console.vetting, &*console.entropy)?;
-    let new = console.endpoints.put_endpoint(&endpoint, now).await?;
-    Ok((
-        created(new),
-        Json(EndpointView::new(endpoint, created_at, &made, now)),
-    ))
+    // What is left out is kept as it is when it is written, so a lost race begins anew.
+    for _ in 0..RACES {
+        let (before, version) = match console.endpoints.endpoint_record(&tenant, &id).await? {
+            Some(Read { value, version }) => (Some(value), Some(version)),
+            None => (None, None),
+        };
+        let now = console.clock.now();
+        let created_at = before.as_ref().map_or(now, |before| before.created_at);
+        let before = before.map(|before| before.endpoint);
+        let (tenant, id) = (tenant.clone(), id.clone());
+        let (endpoint, made) =
+            body.clone()
+                .endpoint(tenant, id, before, &console.vetting, &*console.entropy)?;
+        let record = EndpointRecord {
+            endpoint,
+            created_at,
+        };
+        let put = console.endpoints.put_endpoint(&record, version).await?;
+        if let Some(new) = kept(put, &record.endpoint.tenant)? {
+            let view = EndpointView::new(record.endpoint, created_at, &made, now);
+            return Ok((created(new), Json(view)));
+        }
+    }
+    Err(Refusal::Contended)
 }
 
 /// The endpoints of a tenant, by name.
@@ -288,7 +305,7 @@ pub(super) async fn find(
     console: &Console,
     tenant: &TenantId,
     id: &EndpointId,
-) -> Result<EndpointRecord, Refusal> {
+) -> Result<Read<EndpointRecord>, Refusal> {
     let found = console.endpoints.endpoint_record(tenant, id).await?;
     found.ok_or_else(|| Refusal::not_found("endpoint", id))
 }
@@ -306,7 +323,7 @@ pub(crate) async fn read(
     Id(id): Id<EndpointId>,
     State(console): App,
 ) -> Result<Json<EndpointView>, Refusal> {
-    let record = find(&console, &tenant, &id).await?;
+    let record = find(&console, &tenant, &id).await?.value;
     Ok(Json(EndpointView::new(
         record.endpoint,
         record.created_at,

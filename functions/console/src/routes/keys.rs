@@ -13,7 +13,7 @@ use shared::ids::KeyId;
 use shared::secret::{Secret, key_hash};
 use shared::store::KeyRecord;
 
-use super::{App, deleted};
+use super::{App, deleted, kept};
 use crate::auth::Existing;
 use crate::handler::Route;
 use crate::reply::Refusal;
@@ -68,7 +68,8 @@ pub(crate) async fn post(
         label,
         created_at: console.clock.now(),
     };
-    console.keys.put_key(&record, &key_hash(&key)).await?;
+    let put = console.keys.put_key(&record, &key_hash(&key)).await?;
+    kept(put, &record.tenant)?.ok_or(Refusal::Contended)?;
     Ok((
         StatusCode::CREATED,
         Json(NewKeyView {

@@ -15,12 +15,27 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use shared::ids::TenantId;
+use shared::store::Put;
 
 use crate::handler::Console;
 use crate::reply::Refusal;
 
 /// The state of every handler.
 type App = State<Arc<Console>>;
+
+/// So often a lost race is run again before the caller is told.
+const RACES: usize = 8;
+
+/// Whether what was kept for `tenant` is new; `None` if somebody else wrote first.
+fn kept(put: Put, tenant: &TenantId) -> Result<Option<bool>, Refusal> {
+    match put {
+        Put::New => Ok(Some(true)),
+        Put::Replaced => Ok(Some(false)),
+        Put::Lost => Ok(None),
+        Put::NoTenant => Err(Refusal::not_found("tenant", tenant)),
+    }
+}
 
 /// 204 if `there` was something to delete.
 fn deleted(there: bool, noun: &'static str, id: &dyn Display) -> Result<StatusCode, Refusal> {

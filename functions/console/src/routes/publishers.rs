@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use shared::store::PublisherRecord;
 
 use super::billing_accounts::check_secrets;
-use super::{App, created, deleted};
+use super::{App, created, deleted, kept};
 use crate::auth::Existing;
 use crate::handler::Route;
 use crate::reply::Refusal;
@@ -58,7 +58,8 @@ pub(crate) async fn put(
         secrets,
         created_at,
     };
-    let new = console.publishers.put_rafiki(&publisher).await?;
+    let put = console.publishers.put_rafiki(&publisher).await?;
+    let new = kept(put, &publisher.tenant)?.ok_or(Refusal::Contended)?;
     Ok((created(new), Json(publisher.into())))
 }
 

@@ -13,10 +13,10 @@ use shared::secret::Secret;
 use shared::store::EndpointRecord;
 use shared::time::later;
 
-use super::App;
 use super::endpoints::find;
+use super::{App, RACES, kept};
 use crate::auth::Existing;
-use crate::handler::Route;
+use crate::handler::{Console, Route};
 use crate::reply::Refusal;
 use crate::request::{Body, Id};
 use crate::secrets::{check, generate};
@@ -80,7 +80,7 @@ fn rotated(
     tag = "endpoints",
     params(("tenant" = String, Path), ("endpoint" = String, Path)),
     request_body = RotationBody,
-    responses((status = 200, body = EndpointView), (status = 409, description = "Too many live secrets")),
+    responses((status = 200, body = EndpointView), (status = 409, description = "Too many live secrets, or others kept changing it")),
 )]
 pub(crate) async fn rotate(
     Existing(tenant): Existing,
@@ -92,13 +92,33 @@ pub(crate) async fn rotate(
     if overlap_s > OVERLAP_MOST_S {
         return Err(Refusal::field("overlap_s", "must be 0 to 604800 seconds"));
     }
-    let EndpointRecord {
-        mut endpoint,
-        created_at,
-    } = find(&console, &tenant, &id).await?;
-    let (secret, made) = match body.secret {
+    for _ in 0..RACES {
+        let read = find(&console, &tenant, &id).await?;
+        let now = console.clock.now();
+        let (record, made) = rotation(read.value, &body, overlap_s, &console)?;
+        let put = console
+            .endpoints
+            .put_endpoint(&record, Some(read.version))
+            .await?;
+        if kept(put, &tenant)?.is_some() {
+            let view = EndpointView::new(record.endpoint, record.created_at, &made, now);
+            return Ok(Json(view));
+        }
+    }
+    Err(Refusal::Contended)
+}
+
+/// The endpoint with its new secret, and the secret if it was made.
+fn rotation(
+    mut record: EndpointRecord,
+    body: &RotationBody,
+    overlap_s: u32,
+    console: &Console,
+) -> Result<(EndpointRecord, Vec<Secret>), Refusal> {
+    let endpoint = &mut record.endpoint;
+    let (secret, made) = match &body.secret {
         Some(text) => {
-            let secret = Secret::new(text);
+            let secret = Secret::new(text.as_str());
             check(endpoint.scheme, &secret)
                 .map_err(|error| Refusal::field("secret", error.to_string()))?;
             (secret, Vec::new())
@@ -115,12 +135,16 @@ pub(crate) async fn rotate(
             "must differ from those that sign already",
         ));
     }
-    endpoint.secrets = rotated(endpoint.secrets, secret, overlap_s, now);
+    endpoint.secrets = rotated(
+        std::mem::take(&mut endpoint.secrets),
+        secret,
+        overlap_s,
+        now,
+    );
     if endpoint.secrets.len() > LIVE_MOST {
         return Err(Refusal::SecretsFull);
     }
-    console.endpoints.put_endpoint(&endpoint, now).await?;
-    Ok(Json(EndpointView::new(endpoint, created_at, &made, now)))
+    Ok((record, made))
 }
 
 #[cfg(test)]

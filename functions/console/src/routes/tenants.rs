@@ -8,7 +8,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use shared::ids::TenantId;
-use shared::store::TenantRecord;
+use shared::store::{Made, TenantRecord};
 
 use super::{App, created, deleted};
 use crate::auth::{Operator, Within};
@@ -53,7 +53,11 @@ pub(crate) async fn list(
     tag = "tenants",
     params(("tenant" = String, Path)),
     request_body = TenantBody,
-    responses((status = 200, description = "Replaced", body = TenantView), (status = 201, body = TenantView)),
+    responses(
+        (status = 200, description = "Replaced", body = TenantView),
+        (status = 201, body = TenantView),
+        (status = 409, description = "One of this name was deleted, and what was recorded for it is still kept"),
+    ),
 )]
 pub(crate) async fn put(
     _: Operator,
@@ -67,7 +71,16 @@ pub(crate) async fn put(
         display_name,
         created_at: console.clock.now(),
     };
-    let new = console.tenants.put_tenant(&tenant).await?;
+    let new = match console.tenants.put_tenant(&tenant).await? {
+        Made::New => true,
+        Made::Changed => false,
+        Made::Resting { until } => {
+            return Err(Refusal::TenantRests {
+                id: tenant.id,
+                until,
+            });
+        }
+    };
     // What is kept of a replaced tenant (when it was made) only the table knows.
     let kept = if new {
         None
@@ -99,7 +112,7 @@ pub(crate) async fn read(
 
 /// Removes a tenant with its keys, endpoints, billing accounts and publishers. Operators only.
 ///
-/// What was recorded stays until it expires.
+/// What was recorded stays until it expires, and the name can't be used again before.
 #[utoipa::path(
     delete,
     path = "/v1/tenants/{tenant}",
@@ -112,5 +125,10 @@ pub(crate) async fn delete(
     Id(id): Id<TenantId>,
     State(console): App,
 ) -> Result<StatusCode, Refusal> {
-    deleted(console.tenants.delete_tenant(&id).await?, "tenant", &id)
+    let now = console.clock.now();
+    deleted(
+        console.tenants.delete_tenant(&id, now).await?,
+        "tenant",
+        &id,
+    )
 }

@@ -1,12 +1,20 @@
 //! Endpoints: what is taken, what is told of their secrets, how those are rotated.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use console::handler::Console;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared::delivery::{EndpointState, LiveSecret};
+use shared::entropy::SystemEntropy;
+use shared::ids::{EndpointId, TenantId};
 use shared::secret::Secret;
-use shared::store::{EndpointAdmin, Endpoints};
+use shared::signature::standard;
+use shared::store::{EndpointAdmin, EndpointRecord, Endpoints, Put, Read, StoreError, Version};
 
-use crate::support::{START, World, endpoint_id, tenant_id};
+use crate::support::{OPERATOR, START, World, endpoint_id, tenant_id};
 
 const SHOP: &str = "/v1/tenants/acme/endpoints/shop";
 const ROTATE: &str = "/v1/tenants/acme/endpoints/shop/secrets";
@@ -25,7 +33,104 @@ fn shop(more: Value) -> Value {
     body
 }
 
-async fn kept(world: &World) -> Vec<LiveSecret> {
+/// Endpoints that somebody else changes as soon as they were read, for as many times as are left.
+struct Raced {
+    inner: Arc<dyn EndpointAdmin>,
+    left: AtomicUsize,
+}
+
+#[async_trait]
+impl EndpointAdmin for Raced {
+    async fn put_endpoint(
+        &self,
+        record: &EndpointRecord,
+        read: Option<Version>,
+    ) -> Result<Put, StoreError> {
+        self.inner.put_endpoint(record, read).await
+    }
+
+    async fn endpoint_records(&self, tenant: &TenantId) -> Result<Vec<EndpointRecord>, StoreError> {
+        self.inner.endpoint_records(tenant).await
+    }
+
+    async fn endpoint_record(
+        &self,
+        tenant: &TenantId,
+        id: &EndpointId,
+    ) -> Result<Option<Read<EndpointRecord>>, StoreError> {
+        let found = self.inner.endpoint_record(tenant, id).await?;
+        let less = |left: usize| left.checked_sub(1);
+        if let Some(read) = &found
+            && self
+                .left
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less)
+                .is_ok()
+        {
+            let mut theirs = read.value.clone();
+            theirs.endpoint.state = EndpointState::Gone;
+            let secret = standard::generate(&SystemEntropy);
+            theirs.endpoint.secrets.push(LiveSecret {
+                secret,
+                until: None,
+            });
+            let put = self.inner.put_endpoint(&theirs, Some(read.version)).await?;
+            assert_eq!(put, Put::Replaced);
+        }
+        Ok(found)
+    }
+
+    async fn delete_endpoint(
+        &self,
+        tenant: &TenantId,
+        id: &EndpointId,
+    ) -> Result<bool, StoreError> {
+        self.inner.delete_endpoint(tenant, id).await
+    }
+}
+
+/// A world in which somebody else writes the endpoint `shop` before us, so many times.
+async fn raced(left: usize) -> World {
+    let raced = |console: Console| Console {
+        endpoints: Arc::new(Raced {
+            inner: console.endpoints,
+            left: AtomicUsize::new(left),
+        }),
+        ..console
+    };
+    let world = World::with(raced).await;
+    world.tenant("acme").await;
+    assert_eq!(world.put(SHOP, shop(json!({}))).await.status, 201);
+    world
+}
+
+#[tokio::test]
+async fn what_somebody_else_changed_meanwhile_is_neither_lost_nor_undone() {
+    let rotate = format!("{SHOP}/secrets");
+    let changes = [
+        ("PUT", SHOP, shop(json!({"timeout_ms": 500}))),
+        ("POST", &rotate, json!({})),
+    ];
+    for (method, path, body) in changes {
+        let world = raced(2).await;
+        let before = kept(&world).await.len();
+        let answer = world.call(OPERATOR, method, path, body).await;
+        assert_eq!(answer.status, 200, "{method}: {answer:?}");
+        assert_eq!(answer.at("/state"), "gone", "{method}");
+        let rotated = usize::from(method == "POST");
+        assert_eq!(kept(&world).await.len(), before + 2 + rotated, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_never_gets_through_is_refused_and_not_made() {
+    let world = raced(usize::MAX).await;
+    let refused = world.put(SHOP, shop(json!({"timeout_ms": 500}))).await;
+    assert_eq!(refused.problem().0, 409, "{refused:?}");
+    assert_eq!(refused.text("/type"), "/problems/contended");
+    assert_ne!(record(&world).await.endpoint.deadline.as_millis(), 500);
+}
+
+async fn record(world: &World) -> EndpointRecord {
     let record = world
         .store
         .endpoint_record(&tenant_id("acme"), &endpoint_id("shop"))
@@ -33,8 +138,11 @@ async fn kept(world: &World) -> Vec<LiveSecret> {
     record
         .expect("the table answers")
         .expect("it is there")
-        .endpoint
-        .secrets
+        .value
+}
+
+async fn kept(world: &World) -> Vec<LiveSecret> {
+    record(world).await.endpoint.secrets
 }
 
 fn live(secret: &str, until: Option<jiff::Timestamp>) -> LiveSecret {
@@ -310,7 +418,7 @@ async fn the_operators_switch_stays_as_it_is_until_it_is_set() {
 
     world
         .store
-        .mark_gone(&tenant_id("acme"), &endpoint_id("shop"))
+        .mark_gone(&record(&world).await.endpoint)
         .await
         .expect("the table takes it");
     assert_eq!(

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::body::Body;
 use axum::http::Request;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use shared::delivery::{End, State};
 use shared::ids::TenantId;
 use shared::queue::{Enqueue, Message, Queue, QueueError};
-use shared::store::{StoreError, TenantRecord, Tenants};
+use shared::store::{Made, StoreError, TenantRecord, Tenants};
 
 use crate::quarantine::set_aside;
 use crate::support::{OPERATOR, World, delivery_key};
@@ -163,7 +164,7 @@ fn away() -> StoreError {
 
 #[async_trait]
 impl Tenants for Away {
-    async fn put_tenant(&self, _: &TenantRecord) -> Result<bool, StoreError> {
+    async fn put_tenant(&self, _: &TenantRecord) -> Result<Made, StoreError> {
         Err(away())
     }
 
@@ -178,7 +179,7 @@ impl Tenants for Away {
         })
     }
 
-    async fn delete_tenant(&self, _: &TenantId) -> Result<bool, StoreError> {
+    async fn delete_tenant(&self, _: &TenantId, _: Timestamp) -> Result<bool, StoreError> {
         Err(StoreError::TooLarge {
             item: "TENANT#hush".to_owned(),
         })

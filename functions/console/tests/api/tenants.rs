@@ -69,6 +69,11 @@ async fn a_removed_tenant_is_gone_with_its_keys_and_all_it_had() {
         401
     );
 
+    let anew = world.put("/v1/tenants/acme", json!({})).await;
+    let detail = "A tenant `acme` was deleted, and what was recorded for it is kept until 2027-01-05T09:00:00.000Z; \
+                  make it anew after that, or choose another name.";
+    assert_eq!(anew.problem(), (409, detail.to_owned()));
+    world.pass(44 * 24 * 3600);
     world.tenant("acme").await;
     let listed = world.get("/v1/tenants/acme/endpoints").await;
     assert_eq!(

@@ -1,8 +1,9 @@
 //! Configuration in the table: for the operator read consistently, for the doors and workers at half the price.
 
 use async_trait::async_trait;
+use aws_sdk_dynamodb::types::TransactWriteItem;
 use futures::{StreamExt, TryStreamExt, stream};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Changed, Committed, DynamoStore};
 use crate::delivery::Endpoint;
@@ -10,50 +11,67 @@ use crate::ids::{ConnectorAccountId, EndpointId, KeyId, ProfileId, TenantId};
 use crate::platform::BillingAccount;
 use crate::store::{
     AccountRecord, Accounts, BillingAccounts, Claimed, Credential, Credentials, EndpointAdmin,
-    EndpointRecord, Endpoints, KeyRecord, Keys, PublisherRecord, Publishers, StoreError,
-    TenantRecord, Tenants, item,
+    EndpointRecord, Endpoints, KeyRecord, Keys, Made, PublisherRecord, Publishers, Put, Read,
+    StoreError, TenantRecord, Tenants, Version, item,
 };
+use crate::time::later;
 
 /// So many items are read or removed at the same time.
 const AT_ONCE: usize = 16;
 
+/// So often a lost race over an endpoint that is gone is run again.
+const RACES: usize = 8;
+/// The longest that something of a deleted tenant is still on its way: a message on a queue, or a delivery that is parked.
+const UNDER_WAY: SignedDuration = SignedDuration::from_hours(14 * 24);
+
 impl DynamoStore {
-    /// Makes or changes an item whose change has no condition. Whether it is new.
-    async fn make(&self, key: &item::Key, change: item::Change) -> Result<bool, StoreError> {
-        match self.change(key, change).await? {
-            Changed::From(before) => Ok(!item::was_made(&before)),
-            Changed::Refused => Err(StoreError::Unavailable("the item is contended".into())),
-        }
+    /// Configuration is only kept for a tenant that is there: the first of a transaction's writes.
+    fn for_tenant(&self, tenant: &TenantId) -> TransactWriteItem {
+        self.checking(&item::tenant_key(tenant), item::tenant_is_there())
     }
 }
 
 #[async_trait]
 impl Tenants for DynamoStore {
-    async fn put_tenant(&self, tenant: &TenantRecord) -> Result<bool, StoreError> {
-        self.make(&item::tenant_key(&tenant.id), item::put_tenant(tenant))
-            .await
+    async fn put_tenant(&self, tenant: &TenantRecord) -> Result<Made, StoreError> {
+        let key = item::tenant_key(&tenant.id);
+        match self.change(&key, item::put_tenant(tenant)).await? {
+            Changed::From(before) if item::was_made(&before) => Ok(Made::Changed),
+            Changed::From(_) => Ok(Made::New),
+            Changed::Refused => {
+                let found = self.get(&key, true).await?;
+                let until = found.as_ref().map(item::rests_until).transpose()?.flatten();
+                let contended = || StoreError::Unavailable("the tenant is contended".into());
+                Ok(Made::Resting {
+                    until: until.ok_or_else(contended)?,
+                })
+            }
+        }
     }
 
     async fn tenant(&self, id: &TenantId) -> Result<Option<TenantRecord>, StoreError> {
         self.get(&item::tenant_key(id), true)
             .await?
             .as_ref()
-            .map(item::tenant)
-            .transpose()
+            .map_or(Ok(None), item::tenant)
     }
 
     async fn tenants(&self) -> Result<Vec<TenantRecord>, StoreError> {
         self.find_all(&item::find_tenants())
             .await?
             .iter()
-            .map(item::tenant)
+            .filter_map(|item| item::tenant(item).transpose())
             .collect()
     }
 
-    async fn delete_tenant(&self, id: &TenantId) -> Result<bool, StoreError> {
+    async fn delete_tenant(&self, id: &TenantId, now: Timestamp) -> Result<bool, StoreError> {
+        // First of all, so that nothing is kept for it any more while it is being removed.
+        let free = later(later(now, self.retention), UNDER_WAY);
+        let bury = item::bury_tenant(free);
+        let buried = self.change(&item::tenant_key(id), bury).await?;
         let items = self.find_all(&item::find_configured(id)).await?;
         // Whatever this is interrupted by, doing it again finds what is left: what an item leads to is removed
-        // before it, and the tenant last.
+        // before it.
         stream::iter(items.iter().map(item::configured))
             .try_for_each_concurrent(AT_ONCE, async |configured| {
                 if let Some(elsewhere) = &configured.elsewhere {
@@ -65,14 +83,15 @@ impl Tenants for DynamoStore {
                 Ok(())
             })
             .await?;
-        Ok(self.remove(&item::tenant_key(id)).await?.is_some())
+        Ok(matches!(buried, Changed::From(_)) || !items.is_empty())
     }
 }
 
 #[async_trait]
 impl Keys for DynamoStore {
-    async fn put_key(&self, key: &KeyRecord, hash: &str) -> Result<(), StoreError> {
+    async fn put_key(&self, key: &KeyRecord, hash: &str) -> Result<Put, StoreError> {
         let writes = vec![
+            self.for_tenant(&key.tenant),
             self.putting(item::new_key(key, hash), None),
             self.putting(
                 item::new_credential(key, hash),
@@ -80,8 +99,9 @@ impl Keys for DynamoStore {
             ),
         ];
         match self.transact(writes).await? {
-            Committed::Done => Ok(()),
-            Committed::Refused => Err(StoreError::Corrupt {
+            Committed::Done => Ok(Put::New),
+            Committed::Refused { first: 0 } => Ok(Put::NoTenant),
+            Committed::Refused { .. } => Err(StoreError::Corrupt {
                 item: item::credential_key(hash).name(),
                 problem: "it is another tenant's".to_owned(),
             }),
@@ -127,7 +147,7 @@ impl Endpoints for DynamoStore {
         let items = self.find_all(&item::find_endpoints(tenant, false)).await?;
         items
             .iter()
-            .map(|item| Ok(item::endpoint(tenant, item, self.vault())?.endpoint))
+            .map(|item| Ok(item::endpoint(tenant, item, self.vault())?.value.endpoint))
             .collect()
     }
 
@@ -138,31 +158,51 @@ impl Endpoints for DynamoStore {
     ) -> Result<Option<Endpoint>, StoreError> {
         let found = self.get(&item::endpoint_key(tenant, id), false).await?;
         found
-            .map(|item| Ok(item::endpoint(tenant, &item, self.vault())?.endpoint))
+            .map(|item| Ok(item::endpoint(tenant, &item, self.vault())?.value.endpoint))
             .transpose()
     }
 
-    async fn mark_gone(&self, tenant: &TenantId, id: &EndpointId) -> Result<(), StoreError> {
-        // Refused: it is switched off already, or not there any more.
-        self.change(&item::endpoint_key(tenant, id), item::mark_gone())
-            .await?;
-        Ok(())
+    async fn mark_gone(&self, tried: &Endpoint) -> Result<(), StoreError> {
+        let key = item::endpoint_key(&tried.tenant, &tried.id);
+        for _ in 0..RACES {
+            let found = self.get(&key, true).await?;
+            let Some(change) = found.map_or(Ok(None), |item| item::mark_gone(&item, &tried.url))?
+            else {
+                return Ok(());
+            };
+            if let Changed::From(_) = self.change(&key, change).await? {
+                return Ok(());
+            }
+        }
+        Err(StoreError::Unavailable("the endpoint is contended".into()))
     }
 }
 
 #[async_trait]
 impl EndpointAdmin for DynamoStore {
-    async fn put_endpoint(&self, endpoint: &Endpoint, now: Timestamp) -> Result<bool, StoreError> {
-        let key = item::endpoint_key(&endpoint.tenant, &endpoint.id);
-        self.make(&key, item::put_endpoint(endpoint, now, self.vault()))
-            .await
+    async fn put_endpoint(
+        &self,
+        record: &EndpointRecord,
+        read: Option<Version>,
+    ) -> Result<Put, StoreError> {
+        let item = item::new_endpoint(record, read, self.vault());
+        let writes = vec![
+            self.for_tenant(&record.endpoint.tenant),
+            self.putting(item, Some(item::unchanged(read))),
+        ];
+        Ok(match self.transact(writes).await? {
+            Committed::Done if read.is_none() => Put::New,
+            Committed::Done => Put::Replaced,
+            Committed::Refused { first: 0 } => Put::NoTenant,
+            Committed::Refused { .. } => Put::Lost,
+        })
     }
 
     async fn endpoint_records(&self, tenant: &TenantId) -> Result<Vec<EndpointRecord>, StoreError> {
         let items = self.find_all(&item::find_endpoints(tenant, true)).await?;
         items
             .iter()
-            .map(|item| item::endpoint(tenant, item, self.vault()))
+            .map(|item| Ok(item::endpoint(tenant, item, self.vault())?.value))
             .collect()
     }
 
@@ -170,7 +210,7 @@ impl EndpointAdmin for DynamoStore {
         &self,
         tenant: &TenantId,
         id: &EndpointId,
-    ) -> Result<Option<EndpointRecord>, StoreError> {
+    ) -> Result<Option<Read<EndpointRecord>>, StoreError> {
         let found = self.get(&item::endpoint_key(tenant, id), true).await?;
         found
             .map(|item| item::endpoint(tenant, &item, self.vault()))
@@ -225,15 +265,18 @@ impl Accounts for DynamoStore {
                 Some(_) => return Ok(Claimed::Taken),
             };
             let writes = vec![
+                self.for_tenant(&account.tenant),
                 self.putting(
                     item::new_account(account, created, self.vault()),
                     Some(condition),
                 ),
                 self.putting(item::pointer_key(&account.tenant, profile, id).item(), None),
             ];
-            // Refused: it was claimed or freed since it was read, so read again.
-            if let Committed::Done = self.transact(writes).await? {
-                return Ok(claimed);
+            match self.transact(writes).await? {
+                Committed::Done => return Ok(claimed),
+                Committed::Refused { first: 0 } => return Ok(Claimed::NoTenant),
+                // It was claimed or freed since it was read, so read again.
+                Committed::Refused { .. } => {}
             }
         }
     }
@@ -280,19 +323,35 @@ impl Accounts for DynamoStore {
         ];
         Ok(match self.transact(writes).await? {
             Committed::Done => true,
-            Committed::Refused => false,
+            Committed::Refused { .. } => false,
         })
     }
 }
 
 #[async_trait]
 impl Publishers for DynamoStore {
-    async fn put_rafiki(&self, publisher: &PublisherRecord) -> Result<bool, StoreError> {
-        self.make(
-            &item::rafiki_key(&publisher.tenant),
-            item::put_rafiki(publisher, self.vault()),
-        )
-        .await
+    async fn put_rafiki(&self, publisher: &PublisherRecord) -> Result<Put, StoreError> {
+        let key = item::rafiki_key(&publisher.tenant);
+        loop {
+            let found = self.get(&key, true).await?;
+            let (created, condition, put) = match found.as_ref().map(item::created).transpose()? {
+                None => (publisher.created_at, item::absent(), Put::New),
+                Some(created) => (created, item::made_at(created), Put::Replaced),
+            };
+            let writes = vec![
+                self.for_tenant(&publisher.tenant),
+                self.putting(
+                    item::new_rafiki(publisher, created, self.vault()),
+                    Some(condition),
+                ),
+            ];
+            match self.transact(writes).await? {
+                Committed::Done => return Ok(put),
+                Committed::Refused { first: 0 } => return Ok(Put::NoTenant),
+                // It was made or removed since it was read, so read again.
+                Committed::Refused { .. } => {}
+            }
+        }
     }
 
     async fn rafiki(&self, tenant: &TenantId) -> Result<Option<PublisherRecord>, StoreError> {

@@ -18,8 +18,8 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
-    Delete, Put, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
-    TransactWriteItem,
+    ConditionCheck, Delete, Put, ReturnConsumedCapacity, ReturnValue,
+    ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -63,7 +63,10 @@ enum Changed {
 enum Committed {
     Done,
     /// A condition did not hold; nothing was written.
-    Refused,
+    Refused {
+        /// The first write whose condition did not hold, counting from 0.
+        first: usize,
+    },
 }
 
 /// One page of what a [`Find`] finds, and where the next one begins.
@@ -263,15 +266,35 @@ impl DynamoStore {
                 }
                 _ => &[],
             };
-            let any = |code: &str| reasons.iter().any(|reason| reason.code() == Some(code));
-            if any("ConditionalCheckFailed") {
-                return Ok(Committed::Refused);
+            let first = |code: &str| {
+                reasons
+                    .iter()
+                    .position(|reason| reason.code() == Some(code))
+            };
+            if let Some(first) = first("ConditionalCheckFailed") {
+                return Ok(Committed::Refused { first });
             }
             collisions += 1;
-            if !any("TransactionConflict") || collisions == COLLISIONS_MOST {
+            if first("TransactionConflict").is_none() || collisions == COLLISIONS_MOST {
                 return Err(unavailable(error));
             }
         }
+    }
+
+    fn checking(
+        &self,
+        key: &Key,
+        Condition { expression, values }: Condition,
+    ) -> TransactWriteItem {
+        let mut check = ConditionCheck::builder()
+            .table_name(&self.table)
+            .set_key(Some(key.item()))
+            .condition_expression(expression);
+        for (name, value) in values {
+            check = check.expression_attribute_values(name, value);
+        }
+        let check = check.build().expect("table, key and condition are set");
+        TransactWriteItem::builder().condition_check(check).build()
     }
 
     fn putting(&self, item: Item, condition: Option<Condition>) -> TransactWriteItem {

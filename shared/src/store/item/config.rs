@@ -5,8 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BODY, CREATED, Change, Condition, Fields, Find, Item, Key, SK, STATE, TENANT, bytes, json,
-    nanoseconds, text,
+    BODY, CREATED, Change, Condition, Fields, Find, Item, Key, SK, STATE, TENANT, VERSION, bytes,
+    json, nanoseconds, next, number, text, unchanged,
 };
 use crate::delivery::{Endpoint, EndpointState, Filter, LiveSecret, Policy, Scheme};
 use crate::entropy::Entropy;
@@ -16,8 +16,8 @@ use crate::platform::account::Settings;
 use crate::platform::{BillingAccount, Platform};
 use crate::secret::{Context, Keyring, Sealed, Secret};
 use crate::store::{
-    AccountRecord, Credential, EndpointRecord, KeyRecord, PublisherRecord, Scope, StoreError,
-    TenantRecord,
+    AccountRecord, Credential, EndpointRecord, KeyRecord, PublisherRecord, Read, Scope, StoreError,
+    TenantRecord, Version,
 };
 
 const SECRETS: &str = "ss";
@@ -27,6 +27,7 @@ const API_KEY: &str = "ak";
 const KEY_ID: &str = "id";
 const KEY_HASH: &str = "kh";
 const NAME: &str = "nm";
+const FREE: &str = "fr";
 
 const TENANTS: &str = "TENANTS";
 const ENDPOINT: &str = "EP#";
@@ -120,20 +121,47 @@ pub(crate) fn tenant_key(tenant: &TenantId) -> Key {
     Key::new(TENANTS, tenant.as_str())
 }
 
+/// Makes or changes a tenant, unless its name rests.
 pub(crate) fn put_tenant(tenant: &TenantRecord) -> Change {
     let created = (":cr", nanoseconds(tenant.created_at));
+    let condition = Some("attribute_not_exists(fr) OR fr <= :cr");
     match &tenant.display_name {
         Some(name) => Change {
-            expression: "SET cr = if_not_exists(cr, :cr), nm = :nm",
-            condition: None,
+            expression: "SET cr = if_not_exists(cr, :cr), nm = :nm REMOVE fr, #ttl",
+            condition,
             values: vec![created, (":nm", text(name))],
         },
         None => Change {
-            expression: "SET cr = if_not_exists(cr, :cr) REMOVE nm",
-            condition: None,
+            expression: "SET cr = if_not_exists(cr, :cr) REMOVE nm, fr, #ttl",
+            condition,
             values: vec![created],
         },
     }
+}
+
+/// Leaves of a tenant that is there only that its name rests until `free`.
+pub(crate) fn bury_tenant(free: Timestamp) -> Change {
+    Change {
+        expression: "SET fr = :fr, #ttl = :ttl REMOVE cr, nm",
+        condition: Some("attribute_exists(cr)"),
+        values: vec![
+            (":fr", nanoseconds(free)),
+            (":ttl", number(free.as_second())),
+        ],
+    }
+}
+
+/// The tenant is there, and not deleted.
+pub(crate) fn tenant_is_there() -> Condition {
+    Condition {
+        expression: "attribute_exists(cr)",
+        values: Vec::new(),
+    }
+}
+
+/// Until when a tenant's name rests, if it does.
+pub(crate) fn rests_until(item: &Item) -> Result<Option<Timestamp>, StoreError> {
+    Fields(item).optional_time(FREE)
 }
 
 /// Whether a changed item had been there before: everything here knows when it was made.
@@ -141,13 +169,17 @@ pub(crate) fn was_made(before: &Item) -> bool {
     before.contains_key(CREATED)
 }
 
-pub(crate) fn tenant(item: &Item) -> Result<TenantRecord, StoreError> {
+/// The tenant of an item; `None` for one that was deleted.
+pub(crate) fn tenant(item: &Item) -> Result<Option<TenantRecord>, StoreError> {
     let fields = Fields(item);
-    Ok(TenantRecord {
-        id: id(fields, "")?,
-        display_name: fields.optional_text(NAME)?.map(str::to_owned),
-        created_at: fields.time(CREATED)?,
-    })
+    let record = |created_at| {
+        Ok(TenantRecord {
+            id: id(fields, "")?,
+            display_name: fields.optional_text(NAME)?.map(str::to_owned),
+            created_at,
+        })
+    };
+    fields.optional_time(CREATED)?.map(record).transpose()
 }
 
 pub(crate) fn find_tenants() -> Find {
@@ -290,7 +322,15 @@ fn milliseconds(duration: SignedDuration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-pub(crate) fn put_endpoint(endpoint: &Endpoint, now: Timestamp, vault: Vault<'_>) -> Change {
+/// An endpoint, over what was `read`.
+pub(crate) fn new_endpoint(
+    EndpointRecord {
+        endpoint,
+        created_at,
+    }: &EndpointRecord,
+    read: Option<Version>,
+    vault: Vault<'_>,
+) -> Item {
     let body = EndpointBody {
         url: endpoint.url.clone(),
         role: endpoint.role,
@@ -305,41 +345,54 @@ pub(crate) fn put_endpoint(endpoint: &Endpoint, now: Timestamp, vault: Vault<'_>
         .secrets
         .iter()
         .map(|live| (&live.secret, live.until));
-    Change {
-        expression: "SET cr = if_not_exists(cr, :cr), d = :d, st = :st, ss = :ss",
-        condition: None,
-        values: vec![
-            (":cr", nanoseconds(now)),
-            (":d", text(json(&body))),
-            (":st", text(endpoint.state.as_str())),
-            (":ss", vault.seal_all(secrets, &endpoint.tenant, &key)),
-        ],
-    }
+    let mut item = key.item();
+    let mut set = |name: &str, value| item.insert(name.to_owned(), value);
+    set(CREATED, nanoseconds(*created_at));
+    set(BODY, text(json(&body)));
+    set(STATE, text(endpoint.state.as_str()));
+    set(SECRETS, vault.seal_all(secrets, &endpoint.tenant, &key));
+    set(VERSION, next(read));
+    item
 }
 
-/// An endpoint that takes deliveries takes none any more; one that the operator switched off stays switched off.
-pub(crate) fn mark_gone() -> Change {
-    Change {
-        expression: "SET st = :gone",
-        condition: Some("st = :enabled"),
-        values: vec![
-            (":gone", text(EndpointState::Gone.as_str())),
-            (":enabled", text(EndpointState::Enabled.as_str())),
-        ],
+/// If an item is an endpoint that takes deliveries at `url`, the change by which it takes none any more. One that the
+/// operator switched off stays switched off.
+pub(crate) fn mark_gone(item: &Item, url: &str) -> Result<Option<Change>, StoreError> {
+    let fields = Fields(item);
+    let body: EndpointBody = fields.json(BODY)?;
+    if body.url != url || fields.text(STATE)? != EndpointState::Enabled.as_str() {
+        return Ok(None);
     }
+    let read = endpoint_version(fields)?;
+    let condition = unchanged(Some(read));
+    let mut values = condition.values;
+    values.push((":gone", text(EndpointState::Gone.as_str())));
+    values.push((":next", next(Some(read))));
+    Ok(Some(Change {
+        expression: "SET st = :gone, v = :next",
+        condition: Some(condition.expression),
+        values,
+    }))
+}
+
+/// Endpoints were kept without a version once.
+fn endpoint_version(fields: Fields<'_>) -> Result<Version, StoreError> {
+    Ok(Version(
+        fields.optional_number(VERSION)?.unwrap_or_default(),
+    ))
 }
 
 pub(crate) fn endpoint(
     tenant: &TenantId,
     item: &Item,
     vault: Vault<'_>,
-) -> Result<EndpointRecord, StoreError> {
+) -> Result<Read<EndpointRecord>, StoreError> {
     let fields = Fields(item);
     let body: EndpointBody = fields.json(BODY)?;
     let state = serde_json::from_value(fields.text(STATE)?.into())
         .map_err(|_| fields.corrupt(STATE, "has an unknown form"))?;
     let secrets = vault.open_all(fields, tenant, &fields.key()?)?;
-    Ok(EndpointRecord {
+    let value = EndpointRecord {
         endpoint: Endpoint {
             tenant: tenant.clone(),
             id: id(fields, ENDPOINT)?,
@@ -357,6 +410,10 @@ pub(crate) fn endpoint(
             state,
         },
         created_at: fields.time(CREATED)?,
+    };
+    Ok(Read {
+        value,
+        version: endpoint_version(fields)?,
     })
 }
 
@@ -474,16 +531,31 @@ pub(crate) fn rafiki_key(tenant: &TenantId) -> Key {
     Key::new(tenant_partition(tenant), "PUB#rafiki")
 }
 
-pub(crate) fn put_rafiki(publisher: &PublisherRecord, vault: Vault<'_>) -> Change {
+/// A publisher, made at `created`.
+pub(crate) fn new_rafiki(
+    publisher: &PublisherRecord,
+    created: Timestamp,
+    vault: Vault<'_>,
+) -> Item {
     let key = rafiki_key(&publisher.tenant);
     let secrets = publisher.secrets.iter().map(|secret| (secret, None));
-    Change {
-        expression: "SET cr = if_not_exists(cr, :cr), ss = :ss",
-        condition: None,
-        values: vec![
-            (":cr", nanoseconds(publisher.created_at)),
-            (":ss", vault.seal_all(secrets, &publisher.tenant, &key)),
-        ],
+    let mut item = key.item();
+    item.insert(CREATED.to_owned(), nanoseconds(created));
+    let sealed = vault.seal_all(secrets, &publisher.tenant, &key);
+    item.insert(SECRETS.to_owned(), sealed);
+    item
+}
+
+/// When an item of configuration was made.
+pub(crate) fn created(item: &Item) -> Result<Timestamp, StoreError> {
+    Fields(item).time(CREATED)
+}
+
+/// The item is the one that was made then.
+pub(crate) fn made_at(created: Timestamp) -> Condition {
+    Condition {
+        expression: "cr = :cr",
+        values: vec![(":cr", nanoseconds(created))],
     }
 }
 

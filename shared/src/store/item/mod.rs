@@ -23,12 +23,13 @@
 //! |---|---|
 //! | `d` | the body as JSON: text, or bytes where deflating made it smaller; of a message set aside: sealed bytes |
 //! | `v` | the version, one more with every write; `w`: what the last writer drew, to know its own write again |
-//! | `ttl` | when it expires, in seconds; intents that are open and configuration have none |
+//! | `ttl` | when it expires, in seconds; intents that are open and configuration have none, but a deleted tenant has |
 //! | `ty` `rs` `st` | type, resource and state: what the index `time` carries; of a message set aside, `rs` is the tenant |
 //! | `ha` `so` `rc` `cf` | of an event: when it happened (ns), its source, its recipients, conflicting payloads |
 //! | `cr` | when it was made (ns) |
 //! | `ss` `ak` | sealed secrets, each with `s` (sealed) and `u` (until, ns); the sealed API key |
 //! | `tn` `id` `kh` `nm` | tenant, key id, a key's hash, a display name or label |
+//! | `fr` | of a deleted tenant, and all it has left: from when on its name is free (ns) |
 //! | `qu` `ca` `ct` `pn` `n` | of a message set aside: queue, cause, receipts, number of further parts; panics |
 //!
 //! Names are short because a write is billed by the kilobyte, names included.
@@ -143,6 +144,11 @@ pub(crate) fn absent() -> Condition {
 pub(crate) fn unchanged(read: Option<Version>) -> Condition {
     match read {
         None => absent(),
+        // Configuration was kept without a version once.
+        Some(Version(0)) => Condition {
+            expression: "attribute_exists(pk) AND attribute_not_exists(v)",
+            values: Vec::new(),
+        },
         Some(version) => Condition {
             expression: "v = :read",
             values: vec![(":read", number(version.0))],
