@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
-use shared::delivery::{Failure, Outcome, Request, Vetting};
+use shared::delivery::{EXCERPT_MOST, Failure, Outcome, Request, Vetting};
 use shared::entropy::{Entropy, SystemEntropy};
 use shared::secret::Secret;
 use shared::signature::stripe;
@@ -329,6 +329,7 @@ impl Sender {
             headers: webhook.headers(&self.secret, began)?,
             body: webhook.body.clone(),
             deadline: DEADLINE,
+            keep: EXCERPT_MOST,
         };
         let answer = self.transport.post(request).await.into();
         Ok(Posted {

@@ -17,7 +17,7 @@ pub mod target;
 pub use endpoint::{
     DEADLINE_MOST, Endpoint, EndpointState, Filter, FilterError, LiveSecret, Scheme,
 };
-pub use outcome::{Failure, Outcome, Verdict, parse_retry_after};
+pub use outcome::{EXCERPT_MOST, Failure, Outcome, Verdict, parse_retry_after};
 pub use policy::{Policy, PolicyError};
 pub use record::{
     Cause, Delivery, DeliveryKey, End, Guard, Hold, SkipReason, State, Terms, Try, VISIBILITY_MOST,

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::until;
 
+/// So many bytes of an answer's body are kept with a try.
+pub const EXCERPT_MOST: usize = 1024;
+
 /// What came of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {

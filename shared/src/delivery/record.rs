@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, Outcome, Policy, Verdict};
+use super::{EXCERPT_MOST, Failure, Outcome, Policy, Verdict};
 use crate::ids::{EndpointId, EventId, Round, TenantId};
 use crate::recovery::{IntentKey, State as IntentState};
 use crate::time::later;
@@ -77,7 +77,10 @@ impl Try {
                 took_ms,
                 status: Some(*status),
                 failure: None,
-                excerpt: excerpt.clone(),
+                excerpt: excerpt
+                    .get(..excerpt.floor_char_boundary(EXCERPT_MOST))
+                    .unwrap_or_default()
+                    .to_owned(),
             },
             Outcome::Failed(failure) => Self {
                 at,

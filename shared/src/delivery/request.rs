@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::{Endpoint, Scheme};
+use super::{EXCERPT_MOST, Endpoint, Scheme};
 use crate::event::{Event, EventType, Json};
 use crate::ids::EventId;
 use crate::secret::Secret;
@@ -23,6 +23,8 @@ pub struct Request {
     pub body: Bytes,
     /// How long it may take, from name resolution to the last byte of the answer.
     pub deadline: SignedDuration,
+    /// So many bytes of the answer's body are kept at most.
+    pub keep: usize,
 }
 
 /// No secret of the endpoint signs at this moment, so nothing may be sent.
@@ -108,6 +110,7 @@ pub fn build(event: &Event, endpoint: &Endpoint, now: Timestamp) -> Result<Reque
         headers,
         body: body.into(),
         deadline: endpoint.deadline,
+        keep: EXCERPT_MOST,
     })
 }
 

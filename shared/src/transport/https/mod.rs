@@ -31,8 +31,6 @@ use resolve::{Lookup, SystemLookup, TARGET, Vetted};
 
 /// So much of an answer's body is read at most.
 const BODY_MOST: usize = 16 * 1024;
-/// So much of it is kept.
-const EXCERPT_MOST: usize = 1024;
 /// HTTP/1 answers have at most so many header lines, of some 400 KiB in all.
 const HEADERS_MOST: usize = 64;
 /// HTTP/2 answers have headers of at most so many bytes.
@@ -102,6 +100,7 @@ impl Https {
     }
 
     async fn exchange(&self, url: Url, request: Request) -> Result<Outcome, reqwest::Error> {
+        let keep = request.keep.min(BODY_MOST);
         let sending = self
             .client
             .post(url.clone())
@@ -117,7 +116,7 @@ impl Https {
                 break;
             };
             read += chunk.len();
-            let room = EXCERPT_MOST.saturating_sub(excerpt.len());
+            let room = keep.saturating_sub(excerpt.len());
             excerpt.extend(chunk.iter().take(room));
         }
         let excerpt = String::from_utf8_lossy(&excerpt).into_owned();

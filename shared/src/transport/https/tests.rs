@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::resolve::Looking;
 use super::*;
+use crate::delivery::EXCERPT_MOST;
 use crate::time::SystemClock;
 
 /// Answers each look-up with the next of its answers; the last one repeats.
@@ -59,6 +60,7 @@ fn request(url: impl Into<String>, deadline_ms: i64) -> Request {
         headers,
         body: Bytes::from_static(b"{\"a\": 1.50}"),
         deadline: SignedDuration::from_millis(deadline_ms),
+        keep: EXCERPT_MOST,
     }
 }
 
@@ -401,18 +403,20 @@ async fn an_endless_body_is_cut_and_its_status_counts() {
             while stream.write_all(&[b'x'; 1000]).await.is_ok() {}
         })
         .await;
-        let outcome = https()
-            .post(request(format!("http://{address}/"), 10_000))
-            .await;
-        assert_eq!(
-            status(&outcome),
-            if head.contains("200") {
-                Some(200)
-            } else {
-                Some(500)
-            }
-        );
-        assert_eq!(excerpt(&outcome), "x".repeat(EXCERPT_MOST));
+        for (keep, kept) in [
+            (EXCERPT_MOST, EXCERPT_MOST),
+            (BODY_MOST, BODY_MOST),
+            (usize::MAX, BODY_MOST),
+        ] {
+            let request = Request {
+                keep,
+                ..request(format!("http://{address}/"), 10_000)
+            };
+            let outcome = https().post(request).await;
+            let want = if head.contains("200") { 200 } else { 500 };
+            assert_eq!(status(&outcome), Some(want));
+            assert_eq!(excerpt(&outcome), "x".repeat(kept));
+        }
     }
 }
 
