@@ -1,16 +1,16 @@
 //! Amounts as payment backends write them: a whole number in a string, with the asset it counts.
 
+use std::fmt;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::field::{Text, text};
 
 /// An amount of an asset.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    rename_all = "camelCase",
-    deny_unknown_fields,
-    expecting = "an object of `value`, `assetCode` and `assetScale`"
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Amount {
     /// How much, in units of `10^-asset_scale` of the asset.
     pub value: Units,
@@ -18,6 +18,40 @@ pub struct Amount {
     pub asset_code: Text,
     /// How many decimal digits the asset is counted in.
     pub asset_scale: u8,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Fields {
+    value: Units,
+    asset_code: Text,
+    asset_scale: u8,
+}
+
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Fields;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of `value`, `assetCode` and `assetScale`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Fields, A::Error> {
+        Fields::deserialize(MapAccessDeserializer::new(members))
+    }
+}
+
+impl<'de> Deserialize<'de> for Amount {
+    /// A list of the members in their order is no amount, though a derived reader would take it for one.
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        let fields = json.deserialize_map(Members)?;
+        Ok(Self {
+            value: fields.value,
+            asset_code: fields.asset_code,
+            asset_scale: fields.asset_scale,
+        })
+    }
 }
 
 /// A count of an asset's smallest units: an unsigned 64-bit integer, written as a string because it may be more than a

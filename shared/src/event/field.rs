@@ -16,8 +16,11 @@ pub struct FieldError {
     pub rule: String,
 }
 
-/// Reads `json`, which is found at `root` of an event (`data`); an empty root is the event itself.
-pub(super) fn read<T: DeserializeOwned>(root: &str, json: &str) -> Result<T, FieldError> {
+/// Reads `json`, which is found at `root` of an event (`data`); an empty root is the event, or another body, itself.
+///
+/// # Errors
+/// The field that is wrong.
+pub fn read<T: DeserializeOwned>(root: &str, json: &str) -> Result<T, FieldError> {
     let not_json = || FieldError {
         field: if root.is_empty() { "body" } else { root }.to_owned(),
         rule: "is not JSON".to_owned(),
@@ -76,6 +79,7 @@ fn explain(place: &str, message: &str) -> FieldError {
         Some((_, "a boolean")) => error(place.to_owned(), "must be true or false"),
         Some((_, "u8")) => error(place.to_owned(), "must be a whole number from 0 to 255"),
         Some((_, "u32" | "i64")) => error(place.to_owned(), "must be a whole number"),
+        Some((_, "a map")) => error(place.to_owned(), "must be an object"),
         Some((_, expected)) => FieldError {
             field: place.to_owned(),
             rule: format!("must be {expected}"),
@@ -107,7 +111,7 @@ impl<T, F: FnOnce(&str) -> Option<T>> Visitor<'_> for Judge<F> {
 }
 
 /// Reads a text that `accept` takes; `rule` is the error's end of `must be ..`.
-pub(super) fn text<'de, D: Deserializer<'de>, T>(
+pub(crate) fn text<'de, D: Deserializer<'de>, T>(
     json: D,
     rule: &'static str,
     accept: impl FnOnce(&str) -> Option<T>,

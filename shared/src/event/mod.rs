@@ -24,7 +24,8 @@ use serde_json::value::RawValue;
 
 pub use catalogue::{Kind, check, resource, useful_for};
 pub use envelope::Envelope;
-pub use field::{FieldError, Text, Time};
+pub(crate) use field::text;
+pub use field::{FieldError, Text, Time, read};
 pub use recipients::{Chosen, NoReceiver, Recipients, SetAside};
 pub use rules::{Audience, Route, Told, audience, route};
 
