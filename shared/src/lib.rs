@@ -15,7 +15,7 @@
 //! ```text
 //! adapters  store::dynamo  queue::{sqs, memory}  transport::{https, scripted}
 //! ports     store  queue  transport
-//! domain    platform -> recovery -> event    platform -> signature    delivery -> event, signature
+//! domain    platform -> recovery -> event    platform -> signature    decision -> delivery -> event, signature
 //! words     ids  money  time  entropy  secret  problem
 //! edge      config  telemetry
 //! ```
@@ -25,6 +25,7 @@
 #[cfg(feature = "aws")]
 pub mod aws;
 pub mod config;
+pub mod decision;
 pub mod delivery;
 pub mod entropy;
 pub mod event;

@@ -10,7 +10,14 @@ const PORTS: [&str; 3] = ["store", "queue", "transport"];
 
 /// The modules of `shared` that each module may name, beside words, which everybody may.
 fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
-    let domain = ["event", "signature", "recovery", "platform", "delivery"];
+    let domain = [
+        "event",
+        "signature",
+        "recovery",
+        "platform",
+        "delivery",
+        "decision",
+    ];
     let ports = [domain.as_slice(), &PORTS].concat();
     let adapters = [ports.as_slice(), &["config", "aws"]].concat();
     BTreeMap::from([
@@ -20,6 +27,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("platform", vec!["event", "recovery", "signature"]),
         // A guard names an intent: that is the one word of recovery that a delivery knows.
         ("delivery", vec!["event", "signature", "recovery"]),
+        ("decision", vec!["event", "delivery"]),
         // What is quarantined is a queue's message and is kept in the table.
         ("store", ports.clone()),
         ("queue", ports),
