@@ -21,6 +21,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use shared::decision;
 use shared::delivery::{Endpoint, EndpointState, LiveSecret, Policy, Scheme};
 use shared::entropy::SystemEntropy;
 use shared::event::{Event, Role};
@@ -152,6 +153,7 @@ async fn canned(target: &str) -> Result<Vec<Canned>> {
         .put_tenant(&TenantRecord {
             id: tenant()?,
             display_name: None,
+            decisions: decision::Policy::default(),
             created_at: now,
         })
         .await?;
@@ -171,6 +173,7 @@ async fn canned(target: &str) -> Result<Vec<Canned>> {
         policy: Policy::default_for(scheme),
         deadline: scheme.deadline(),
         useful_for: None,
+        decision_url: None,
         state: EndpointState::Enabled,
     };
     let record = EndpointRecord {

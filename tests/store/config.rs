@@ -5,6 +5,7 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use data_encoding::HEXLOWER;
 use futures::future::try_join_all;
+use shared::decision::{OnFailure, Policy};
 use shared::delivery::{Endpoint, EndpointState};
 use shared::ids::KeyId;
 use shared::secret::Secret;
@@ -17,12 +18,40 @@ use tests::sample::{account, acme, at, endpoint, endpoint_id, key, tenant};
 use tests::table::Table;
 
 #[tokio::test]
+async fn a_tenant_that_was_made_before_there_was_a_policy_has_the_usual_one() -> Result<()> {
+    let table = Table::start().await?;
+    let text = |value: &str| AttributeValue::S(value.to_owned());
+    let item = [
+        ("pk".to_owned(), text("TENANTS")),
+        ("sk".to_owned(), text("acme")),
+        ("cr".to_owned(), AttributeValue::N("0".to_owned())),
+    ];
+    table
+        .client
+        .put_item()
+        .table_name(&table.name)
+        .set_item(Some(item.into()))
+        .send()
+        .await?;
+    let found = table.store().tenant(&acme()).await?;
+    assert_eq!(
+        found.map(|tenant| tenant.decisions),
+        Some(Policy::default())
+    );
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_tenant_keeps_when_it_was_made() -> Result<()> {
     let table = Table::start().await?;
     let store = table.store();
     let named = TenantRecord {
         id: acme(),
         display_name: Some("Acme".into()),
+        decisions: Policy {
+            on_failure: OnFailure::Accept,
+            deadline_ms: 10_000,
+        },
         created_at: at(0),
     };
     assert_eq!(store.put_tenant(&named).await?, Made::New);
@@ -30,6 +59,7 @@ async fn a_tenant_keeps_when_it_was_made() -> Result<()> {
     let plain = TenantRecord {
         id: acme(),
         display_name: None,
+        decisions: Policy::default(),
         created_at: at(5),
     };
     assert_eq!(store.put_tenant(&plain).await?, Made::Changed);
@@ -40,6 +70,7 @@ async fn a_tenant_keeps_when_it_was_made() -> Result<()> {
     let other = TenantRecord {
         id: tenant("aardvark"),
         display_name: None,
+        decisions: Policy::default(),
         created_at: at(6),
     };
     assert_eq!(store.put_tenant(&other).await?, Made::New);
@@ -250,6 +281,7 @@ async fn the_name_of_a_deleted_tenant_rests_until_nothing_of_it_is_left() -> Res
     let anew = |second| TenantRecord {
         id: acme(),
         display_name: None,
+        decisions: Policy::default(),
         created_at: at(second),
     };
     let until = at(10 + (30 + 14) * day);

@@ -115,6 +115,7 @@ pub fn endpoint(tenant: &TenantId, id: &str, secret: &str) -> Endpoint {
         policy: Policy::default_for(Scheme::StandardWebhooks),
         deadline: Scheme::StandardWebhooks.deadline(),
         useful_for: None,
+        decision_url: Some("https://shop.example/decide".to_owned()),
         state: EndpointState::Enabled,
     }
 }

@@ -11,6 +11,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared::aws::{Account, Clients};
 use shared::config::environment;
+use shared::decision::Policy;
 use shared::entropy::{Entropy, SystemEntropy};
 use shared::ids::TenantId;
 use shared::secret::Keyring;
@@ -102,6 +103,7 @@ impl Table {
             let record = TenantRecord {
                 id: id.clone(),
                 display_name: None,
+                decisions: Policy::default(),
                 created_at: at(0),
             };
             ensure!(store.put_tenant(&record).await? == Made::New, "{id} is new");

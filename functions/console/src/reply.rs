@@ -73,6 +73,8 @@ pub enum Refusal {
     Contended,
     /// The endpoint has as many live secrets as it may.
     SecretsFull,
+    /// The event is a decision, which was of use to whoever waited for it.
+    Decided,
     /// The latest round of the delivery is not over.
     NotSettled {
         /// Where it stands.
@@ -181,6 +183,13 @@ impl Refusal {
                 "The endpoint has as many live secrets as it may; wait until older ones have ended, or rotate with \
                  `overlap_s` 0 to end all of them now.",
             ),
+            Self::Decided => Problem::new(
+                StatusCode::CONFLICT,
+                "/problems/decided",
+                "Already decided",
+                "A decision is asked for once, while somebody waits; it can't be replayed. Ask again at \
+                 `incoming-payments/decisions` with another `Idempotency-Key`.",
+            ),
             Self::NotSettled { state } => Problem::new(
                 StatusCode::CONFLICT,
                 "/problems/delivery-not-settled",
@@ -230,6 +239,7 @@ impl Refusal {
             | Self::TenantRests { .. }
             | Self::Contended
             | Self::SecretsFull
+            | Self::Decided
             | Self::NotSettled { .. } => {}
         }
     }

@@ -286,6 +286,7 @@ mod tests {
             policy: Policy::default_for(Scheme::StandardWebhooks),
             deadline: Scheme::StandardWebhooks.deadline(),
             useful_for: None,
+            decision_url: None,
             state,
         }
     }

@@ -3,6 +3,7 @@
 
 use anyhow::{Context, bail, ensure};
 use jiff::Timestamp;
+use shared::decision;
 use shared::delivery::{Endpoint, EndpointState, LiveSecret, Policy, Scheme};
 use shared::event::Role;
 use shared::ids::{ConnectorAccountId, EndpointId, KeyId, ProfileId, TenantId};
@@ -49,6 +50,7 @@ pub async fn seed(store: &DynamoStore, receiver_port: u16, now: Timestamp) -> an
         let record = TenantRecord {
             id: tenant.clone(),
             display_name: Some("Demo".to_owned()),
+            decisions: decision::Policy::default(),
             created_at: now,
         };
         match store.put_tenant(&record).await? {
@@ -120,6 +122,7 @@ async fn seed_endpoint(
                 },
                 deadline: scheme.deadline(),
                 useful_for: None,
+                decision_url: None,
                 state: EndpointState::Enabled,
             },
         },

@@ -172,6 +172,8 @@ pub struct Endpoint {
     pub deadline: SignedDuration,
     /// How long after it happened an event is still worth a retry; `None` leaves it to the event's type.
     pub useful_for: Option<SignedDuration>,
+    /// Where it is asked to decide on incoming payments, if it is; judged as `url` is.
+    pub decision_url: Option<String>,
     /// Whether it takes deliveries.
     pub state: EndpointState,
 }

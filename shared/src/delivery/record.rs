@@ -101,6 +101,8 @@ pub enum End {
     RetriesExhausted,
     /// The receiver answered 410 Gone.
     Gone,
+    /// Somebody waited for the receiver's decision, and it did not come in time or could not be used.
+    Undecided,
 }
 
 /// Why a delivery was not tried.

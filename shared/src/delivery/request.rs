@@ -164,6 +164,7 @@ mod tests {
             policy: Policy::default_for(scheme),
             deadline: scheme.deadline(),
             useful_for: None,
+            decision_url: None,
             state: EndpointState::Enabled,
         }
     }

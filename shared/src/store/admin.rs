@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Read, StoreError, Version};
+use crate::decision::Policy;
 use crate::delivery::Endpoint;
 use crate::ids::{ConnectorAccountId, EndpointId, KeyId, ProfileId, TenantId};
 use crate::platform::BillingAccount;
@@ -18,6 +19,9 @@ pub struct TenantRecord {
     /// What people call it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
+    /// What holds when an ASE does not decide on a payment.
+    #[serde(default)]
+    pub decisions: Policy,
     /// When it was made.
     pub created_at: Timestamp,
 }

@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use utoipa::openapi::{RefOr, Schema};
 
+use shared::decision::{self, OnFailure};
 use shared::delivery::{End, EndpointState, Failure, Scheme, SkipReason, State};
 use shared::event::Role;
 use shared::platform::Platform;
@@ -99,9 +100,32 @@ pub(crate) fn reason() -> RefOr<Schema> {
     of(json!({
         "type": "string",
         "description": "Why it stands so: of an event for nobody `no_endpoint`, `filtered`, `endpoint_disabled` \
-                        or `not_handled`; of a delivery that was given up `retries_exhausted` or `gone`; of one \
+                        or `not_handled`; of a delivery that was given up `retries_exhausted`, `gone` or `undecided`; of one \
                         that was not tried `endpoint_disabled` or `endpoint_deleted`; of one whose message was \
                         set aside `panicked`, `stuck` or `dead_letter`.",
+    }))
+}
+
+pub(crate) fn decisions() -> RefOr<Schema> {
+    let usual = decision::Policy::default();
+    of(json!({
+        "type": "object",
+        "properties": {
+            "on_failure": {
+                "type": "string",
+                "enum": names::<OnFailure>(),
+                "default": usual.on_failure,
+                "description": "What becomes of a payment of which the ASE did not decide: it could not be reached, was too \
+                                slow, or gave an answer that can't be used.",
+            },
+            "deadline_ms": {
+                "type": "integer",
+                "minimum": 100,
+                "maximum": 10_000,
+                "default": usual.deadline_ms,
+                "description": "How long the ASE may take, in milliseconds from the arrival of the question.",
+            },
+        },
     }))
 }
 

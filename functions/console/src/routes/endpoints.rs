@@ -90,6 +90,10 @@ pub(crate) struct EndpointBody {
     #[serde(default)]
     #[schema(minimum = 100, maximum = 20_000)]
     timeout_ms: Option<u32>,
+    /// Where it is asked to decide on incoming payments, under the rules of `url`; only for the role `ase`. Left out, it is
+    /// not asked. Of several endpoints that are, the first by name that is switched on is asked.
+    #[serde(default)]
+    decision_url: Option<String>,
     /// How long after it happened an event is still worth a retry, in milliseconds, 1 to 2592000000 (30 days). Left
     /// out, it depends on the event's type.
     #[serde(default)]
@@ -111,6 +115,15 @@ impl EndpointBody {
         entropy: &dyn Entropy,
     ) -> Result<(Endpoint, Vec<Secret>), Refusal> {
         check_url("url", &self.url, vetting)?;
+        if let Some(url) = &self.decision_url {
+            check_url("decision_url", url, vetting)?;
+            if self.role != Role::Ase {
+                return Err(Refusal::field(
+                    "decision_url",
+                    "must be left out: only an endpoint of role `ase` decides",
+                ));
+            }
+        }
         let policy = self
             .retry
             .unwrap_or_else(|| Policy::default_for(self.scheme));
@@ -151,6 +164,7 @@ impl EndpointBody {
                 SignedDuration::from_millis(1),
                 USEFUL_MOST,
             )?,
+            decision_url: self.decision_url,
             state,
             url: self.url,
         };

@@ -11,6 +11,7 @@ use futures::future::try_join_all;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use shared::decision::is_decision;
 use shared::delivery::{Delivery, State as DeliveryState};
 use shared::event::EventType;
 use shared::ids::{EndpointId, EventId, TenantId};
@@ -258,7 +259,7 @@ pub(crate) async fn read(
     params(("tenant" = String, Path), ("event" = String, Path), ("endpoint" = String, Path)),
     responses(
         (status = 202, description = "The round is queued", body = ReplayView),
-        (status = 409, description = "The latest round is not over"),
+        (status = 409, description = "The latest round is not over, or the event is a decision"),
     ),
 )]
 pub(crate) async fn replay(
@@ -295,6 +296,9 @@ pub(crate) async fn replay(
             });
         }
     };
+    if is_decision(&record.event) {
+        return Err(Refusal::Decided);
+    }
     // A replay asked for twice makes two messages for one round: whoever comes second has to look.
     let task = DeliverTask {
         tenant,

@@ -7,12 +7,14 @@ use axum::routing::get;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use shared::decision::Policy;
 use shared::ids::TenantId;
 use shared::store::{Made, TenantRecord};
 
 use super::{App, created, deleted};
 use crate::auth::{Operator, Within};
 use crate::handler::Route;
+use crate::openapi::schema;
 use crate::reply::Refusal;
 use crate::request::{Body, Id, label};
 use crate::view::{List, TenantView};
@@ -27,11 +29,16 @@ pub(crate) fn routes() -> Vec<Route> {
 /// A tenant to be.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"display_name": "Acme Ltd"}))]
+#[schema(example = json!({"display_name": "Acme Ltd", "decisions": {"on_failure": "reject", "deadline_ms": 1500}}))]
 pub(crate) struct TenantBody {
     /// What people call it: 1 to 100 characters.
     #[serde(default)]
     display_name: Option<String>,
+    /// What becomes of an incoming payment when the tenant's ASE does not decide, and how long it is waited for. Left out,
+    /// it is rejected, after 1500 milliseconds.
+    #[serde(default)]
+    #[schema(schema_with = schema::decisions, required = false)]
+    decisions: Policy,
 }
 
 /// Every tenant, by name. Operators only.
@@ -69,6 +76,10 @@ pub(crate) async fn put(
     let tenant = TenantRecord {
         id,
         display_name,
+        decisions: body
+            .decisions
+            .check()
+            .map_err(|error| Refusal::field("decisions.deadline_ms", error.to_string()))?,
         created_at: console.clock.now(),
     };
     let new = match console.tenants.put_tenant(&tenant).await? {

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use shared::decision::Policy;
 use shared::ids::{ConnectorAccountId, KeyId, ProfileId, TenantId};
 use shared::platform::Platform;
 use shared::store::{AccountRecord, KeyRecord, PublisherRecord, TenantRecord};
@@ -12,7 +13,12 @@ use crate::openapi::schema;
 
 /// A tenant.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({"id": "acme", "display_name": "Acme Ltd", "created_at": "2026-11-22T09:00:00Z"}))]
+#[schema(example = json!({
+    "id": "acme",
+    "display_name": "Acme Ltd",
+    "decisions": {"on_failure": "reject", "deadline_ms": 1500},
+    "created_at": "2026-11-22T09:00:00Z",
+}))]
 pub(crate) struct TenantView {
     /// Its name.
     #[schema(value_type = String)]
@@ -20,6 +26,9 @@ pub(crate) struct TenantView {
     /// What people call it.
     #[serde(skip_serializing_if = "Option::is_none")]
     display_name: Option<String>,
+    /// What becomes of an incoming payment when the tenant's ASE does not decide, and how long it is waited for.
+    #[schema(schema_with = schema::decisions)]
+    decisions: Policy,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -30,6 +39,7 @@ impl From<TenantRecord> for TenantView {
         Self {
             id: record.id,
             display_name: record.display_name,
+            decisions: record.decisions,
             created_at: record.created_at,
         }
     }

@@ -23,6 +23,7 @@ use crate::openapi::schema;
     "retry": {"policy": "ladder", "waits_s": [5, 300, 1800]},
     "timeout_ms": 15000,
     "useful_for_ms": null,
+    "decision_url": null,
     "state": "enabled",
     "live_secrets": [{"public_key": null, "until": null}],
     "created_at": "2026-11-22T09:00:00Z",
@@ -50,6 +51,8 @@ pub(crate) struct EndpointView {
     timeout_ms: u64,
     /// How long after it happened an event is still worth a retry, in milliseconds; `null` leaves it to the type.
     useful_for_ms: Option<u64>,
+    /// Where it is asked to decide on incoming payments; `null` if it is not.
+    decision_url: Option<String>,
     /// Whether it takes deliveries: `enabled`, `disabled`, or `gone` after it answered 410.
     #[schema(schema_with = schema::endpoint_state)]
     state: EndpointState,
@@ -104,6 +107,7 @@ impl EndpointView {
             useful_for_ms: endpoint
                 .useful_for
                 .and_then(|window| u64::try_from(window.as_millis()).ok()),
+            decision_url: endpoint.decision_url,
             state: endpoint.state,
             created_at,
             secrets: made

@@ -168,6 +168,7 @@ async fn a_missing_secret_is_made_told_once_and_kept_when_the_endpoint_is_replac
         "retry": {"policy": "ladder", "waits_s": [5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400]},
         "timeout_ms": 15000,
         "useful_for_ms": null,
+        "decision_url": null,
         "state": "enabled",
         "live_secrets": [{"public_key": null, "until": null}],
         "created_at": START,
@@ -190,6 +191,33 @@ async fn a_missing_secret_is_made_told_once_and_kept_when_the_endpoint_is_replac
     assert_eq!(listed.body, json!({"data": [want], "next_cursor": null}));
     assert_eq!(kept(&world).await, [live(&secret, None)]);
     assert!(!world.dump().await.contains(&secret), "it rests sealed");
+}
+
+#[tokio::test]
+async fn an_ase_may_be_asked_to_decide_and_nobody_else() {
+    let world = World::start().await;
+    world.tenant("acme").await;
+    let url = "https://ase.example/decide";
+    let asked = shop(json!({"role": "ase", "decision_url": url}));
+    let made = world.put(SHOP, asked).await;
+    assert_eq!((made.status, made.at("/decision_url")), (201, json!(url)));
+    assert_eq!(world.get(SHOP).await.at("/decision_url"), json!(url));
+
+    let not_ase = world.put(SHOP, shop(json!({"decision_url": url}))).await;
+    let rule = "`decision_url`: must be left out: only an endpoint of role `ase` decides";
+    assert_eq!(not_ase.problem(), (422, rule.to_owned()));
+    let private = shop(json!({"role": "ase", "decision_url": "https://10.0.0.1/decide"}));
+    let rule = "`decision_url`: must not lead to a private, local or reserved address";
+    assert_eq!(
+        world.put(SHOP, private).await.problem(),
+        (422, rule.to_owned())
+    );
+
+    let left_out = world.put(SHOP, shop(json!({"role": "ase"}))).await;
+    assert_eq!(
+        (left_out.status, left_out.at("/decision_url")),
+        (200, json!(null))
+    );
 }
 
 #[tokio::test]
@@ -375,7 +403,7 @@ async fn each_wrong_field_is_named_with_what_it_must_be_and_nothing_is_quoted() 
         },
         Case {
             more: json!({"timeout": 5}),
-            detail: "`timeout`: is not known here; expected is one of `url`, `role`, `scheme`, `secrets`, `event_types`, `retry`, `timeout_ms`, `useful_for_ms`, `state`",
+            detail: "`timeout`: is not known here; expected is one of `url`, `role`, `scheme`, `secrets`, `event_types`, `retry`, `timeout_ms`, `decision_url`, `useful_for_ms`, `state`",
         },
     ];
     let world = World::start().await;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use shared::delivery::{Cause, End, SkipReason, State};
-use shared::event::{Chosen, EventType, NoReceiver, Recipients, Role, SetAside};
+use shared::event::{Chosen, Event, EventType, NoReceiver, Recipients, Role, SetAside};
 use shared::ids::Round;
 use shared::queue::task::DeliverTask;
 use shared::queue::{Queue, Task};
@@ -461,5 +461,39 @@ async fn what_is_not_settled_or_not_there_is_not_replayed() {
             .await;
         assert_eq!(refused.problem(), (404, detail.to_owned()), "{path}");
     }
+    assert!(world.queues.is_empty());
+}
+
+#[tokio::test]
+async fn a_decision_is_found_like_any_event_and_never_replayed() {
+    let world = World::start().await;
+    world.tenant("acme").await;
+    let decided = Event {
+        source: shared::decision::source(),
+        ..event("evt_1")
+    };
+    let chosen = Chosen::Endpoints(vec![endpoint_id("ase")]);
+    let recipients = Recipients::Chosen(BTreeMap::from([(Role::Ase, chosen)]));
+    world.record_for("acme", decided, recipients).await;
+    let undecided = State::GivenUp {
+        reason: End::Undecided,
+    };
+    world
+        .tried(delivery_key("acme", "evt_1", "ase", 1), &[500], undecided)
+        .await;
+    let found = world.get(&format!("{EVENTS}/evt_1")).await;
+    assert_eq!(
+        (found.text("/state"), found.text("/reason")),
+        ("failed".to_owned(), "undecided".to_owned())
+    );
+    let refused = world
+        .post(
+            &format!("{EVENTS}/evt_1/deliveries/ase/replay"),
+            Value::Null,
+        )
+        .await;
+    let detail = "A decision is asked for once, while somebody waits; it can't be replayed. Ask again at \
+                  `incoming-payments/decisions` with another `Idempotency-Key`.";
+    assert_eq!(refused.problem(), (409, detail.to_owned()));
     assert!(world.queues.is_empty());
 }

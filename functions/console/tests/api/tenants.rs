@@ -1,8 +1,13 @@
 //! Tenants: made, replaced, read, listed, removed.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{START, World};
+
+/// The policy on decisions of a tenant that names none.
+fn usual() -> Value {
+    json!({"on_failure": "reject", "deadline_ms": 1500})
+}
 
 #[tokio::test]
 async fn a_tenant_is_made_once_replaced_after_that_and_keeps_when_it_was_made() {
@@ -10,14 +15,19 @@ async fn a_tenant_is_made_once_replaced_after_that_and_keeps_when_it_was_made() 
     let made = world.put("/v1/tenants/acme", json!({})).await;
     assert_eq!(
         (made.status, made.body),
-        (201, json!({"id": "acme", "created_at": START}))
+        (
+            201,
+            json!({"id": "acme", "decisions": usual(), "created_at": START})
+        )
     );
 
     world.pass(60);
     let replaced = world
         .put("/v1/tenants/acme", json!({"display_name": "Acme Ltd"}))
         .await;
-    let want = json!({"id": "acme", "display_name": "Acme Ltd", "created_at": START});
+    let want = json!({
+        "id": "acme", "display_name": "Acme Ltd", "decisions": usual(), "created_at": START,
+    });
     assert_eq!((replaced.status, &replaced.body), (200, &want));
     assert_eq!(world.get("/v1/tenants/acme").await.body, want);
 }
@@ -81,6 +91,65 @@ async fn a_removed_tenant_is_gone_with_its_keys_and_all_it_had() {
         json!({"data": [], "next_cursor": null}),
         "a new one begins with nothing"
     );
+}
+
+#[tokio::test]
+async fn a_policy_on_decisions_is_kept_shown_and_replaced_with_the_tenant() {
+    let world = World::start().await;
+    let cases = [
+        (
+            json!({"on_failure": "accept"}),
+            json!({"on_failure": "accept", "deadline_ms": 1500}),
+        ),
+        (
+            json!({"deadline_ms": 10_000}),
+            json!({"on_failure": "reject", "deadline_ms": 10_000}),
+        ),
+        (json!({}), usual()),
+    ];
+    for (given, want) in cases {
+        let made = world
+            .put("/v1/tenants/acme", json!({"decisions": given}))
+            .await;
+        assert_eq!(made.at("/decisions"), want, "{made:?}");
+        assert_eq!(
+            world.get("/v1/tenants/acme").await.at("/decisions"),
+            want,
+            "{given}"
+        );
+    }
+    world
+        .put(
+            "/v1/tenants/acme",
+            json!({"decisions": {"on_failure": "accept"}}),
+        )
+        .await;
+    let replaced = world.put("/v1/tenants/acme", json!({})).await;
+    assert_eq!(replaced.at("/decisions"), usual());
+}
+
+#[tokio::test]
+async fn a_policy_on_decisions_that_is_none_is_refused_by_its_field() {
+    let world = World::start().await;
+    let too_long = "`decisions.deadline_ms`: must be 100 to 10000 milliseconds";
+    let cases = [
+        (json!({"deadline_ms": 99}), too_long),
+        (json!({"deadline_ms": 10_001}), too_long),
+        (
+            json!({"on_failure": "maybe"}),
+            "`decisions.on_failure`: must be `reject` or `accept`",
+        ),
+        (
+            json!({"deadline": 100}),
+            "`decisions.deadline`: is not known here; expected is `on_failure` or `deadline_ms`",
+        ),
+    ];
+    for (given, want) in cases {
+        let refused = world
+            .put("/v1/tenants/acme", json!({"decisions": given}))
+            .await;
+        assert_eq!(refused.problem(), (422, want.to_owned()), "{given}");
+    }
 }
 
 #[tokio::test]

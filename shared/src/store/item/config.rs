@@ -8,6 +8,7 @@ use super::{
     BODY, CREATED, Change, Condition, Fields, Find, Item, Key, SK, STATE, TENANT, VERSION, bytes,
     json, nanoseconds, next, number, text, unchanged,
 };
+use crate::decision;
 use crate::delivery::{Endpoint, EndpointState, Filter, LiveSecret, Policy, Scheme};
 use crate::entropy::Entropy;
 use crate::event::Role;
@@ -121,20 +122,32 @@ pub(crate) fn tenant_key(tenant: &TenantId) -> Key {
     Key::new(TENANTS, tenant.as_str())
 }
 
+/// The part of a tenant that is neither its name nor what people call it. One that was made before there was such a part
+/// has none.
+#[derive(Default, Serialize, Deserialize)]
+struct TenantBody {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    decisions: Option<decision::Policy>,
+}
+
 /// Makes or changes a tenant, unless its name rests.
 pub(crate) fn put_tenant(tenant: &TenantRecord) -> Change {
     let created = (":cr", nanoseconds(tenant.created_at));
     let condition = Some("attribute_not_exists(fr) OR fr <= :cr");
+    let body = TenantBody {
+        decisions: Some(tenant.decisions),
+    };
+    let body = (":d", text(json(&body)));
     match &tenant.display_name {
         Some(name) => Change {
-            expression: "SET cr = if_not_exists(cr, :cr), nm = :nm REMOVE fr, #ttl",
+            expression: "SET cr = if_not_exists(cr, :cr), d = :d, nm = :nm REMOVE fr, #ttl",
             condition,
-            values: vec![created, (":nm", text(name))],
+            values: vec![created, body, (":nm", text(name))],
         },
         None => Change {
-            expression: "SET cr = if_not_exists(cr, :cr) REMOVE nm, fr, #ttl",
+            expression: "SET cr = if_not_exists(cr, :cr), d = :d REMOVE nm, fr, #ttl",
             condition,
-            values: vec![created],
+            values: vec![created, body],
         },
     }
 }
@@ -142,7 +155,7 @@ pub(crate) fn put_tenant(tenant: &TenantRecord) -> Change {
 /// Leaves of a tenant that is there only that its name rests until `free`.
 pub(crate) fn bury_tenant(free: Timestamp) -> Change {
     Change {
-        expression: "SET fr = :fr, #ttl = :ttl REMOVE cr, nm",
+        expression: "SET fr = :fr, #ttl = :ttl REMOVE cr, nm, d",
         condition: Some("attribute_exists(cr)"),
         values: vec![
             (":fr", nanoseconds(free)),
@@ -172,10 +185,15 @@ pub(crate) fn was_made(before: &Item) -> bool {
 /// The tenant of an item; `None` for one that was deleted.
 pub(crate) fn tenant(item: &Item) -> Result<Option<TenantRecord>, StoreError> {
     let fields = Fields(item);
+    let TenantBody { decisions } = match fields.0.get(BODY) {
+        Some(_) => fields.json(BODY)?,
+        None => TenantBody::default(),
+    };
     let record = |created_at| {
         Ok(TenantRecord {
             id: id(fields, "")?,
             display_name: fields.optional_text(NAME)?.map(str::to_owned),
+            decisions: decisions.unwrap_or_default(),
             created_at,
         })
     };
@@ -312,6 +330,8 @@ struct EndpointBody {
     deadline_ms: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     useful_for_ms: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    decision_url: Option<String>,
 }
 
 pub(crate) fn endpoint_key(tenant: &TenantId, id: &EndpointId) -> Key {
@@ -339,6 +359,7 @@ pub(crate) fn new_endpoint(
         policy: endpoint.policy.clone(),
         deadline_ms: milliseconds(endpoint.deadline),
         useful_for_ms: endpoint.useful_for.map(milliseconds),
+        decision_url: endpoint.decision_url.clone(),
     };
     let key = endpoint_key(&endpoint.tenant, &endpoint.id);
     let secrets = endpoint
@@ -407,6 +428,7 @@ pub(crate) fn endpoint(
             policy: body.policy,
             deadline: SignedDuration::from_millis(body.deadline_ms),
             useful_for: body.useful_for_ms.map(SignedDuration::from_millis),
+            decision_url: body.decision_url,
             state,
         },
         created_at: fields.time(CREATED)?,
