@@ -2,6 +2,7 @@
 
 mod capacity;
 mod config;
+mod decisions;
 mod deliveries;
 mod events;
 mod faults;

@@ -226,6 +226,23 @@ pub trait Events: Send + Sync {
     ) -> Result<Page<EventSummary>, StoreError>;
 }
 
+/// Decisions, for the door that makes them. What is found of them is [`Events`]' and [`Deliveries`]'.
+#[async_trait]
+pub trait Decisions: Send + Sync {
+    /// Records a decision once, with the requests that were made for it: the first to come under its id is kept.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn record_decision(
+        &self,
+        tenant: &TenantId,
+        event: &Event,
+        recipients: &Recipients,
+        delivery: Option<&Delivery>,
+        now: Timestamp,
+    ) -> Result<Recorded, StoreError>;
+}
+
 /// Deliveries.
 #[async_trait]
 pub trait Deliveries: Send + Sync {

@@ -5,6 +5,7 @@
 //! somebody else wrote first. Everything else that goes wrong is [`StoreError::Unavailable`], with the cause.
 
 mod config;
+mod decisions;
 mod deliveries;
 mod events;
 mod intents;
