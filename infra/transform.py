@@ -1,4 +1,4 @@
-"""Runs the SAM transform over the template, as CloudFormation would, and checks what it made.
+"""Runs the SAM transform over both templates, as CloudFormation would, and checks what it made.
 
 What SAM adds unasked is seen only here: a managed policy on a role, a role that we did not write.
 """
@@ -15,8 +15,13 @@ from samtranslator.translator.transform import transform  # noqa: E402 (reads th
 from samtranslator.yaml_helper import yaml_parse  # noqa: E402
 
 
-def main() -> None:
-    template = yaml_parse((pathlib.Path(__file__).parent / "template.yaml").read_text())
+# Each template, and the attribute by which the items of its table expire.
+TEMPLATES = {"template.yaml": "ttl", "receiver.yaml": "expires_at"}
+
+
+def check(file: str, expiry: str) -> list:
+    """What is wrong with a template, once it is transformed."""
+    template = yaml_parse((pathlib.Path(__file__).parent / file).read_text())
     written = {name for name, it in template["Resources"].items() if it["Type"] == "AWS::IAM::Role"}
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
@@ -40,11 +45,17 @@ def main() -> None:
             problems.append(f"{name} does not report failures of single messages")
     # The deploy test can't see it: its emulator takes no TTL from a template.
     for name, table in of_type("AWS::DynamoDB::Table").items():
-        if table.get("TimeToLiveSpecification") != {"AttributeName": "ttl", "Enabled": True}:
-            problems.append(f"{name} does not let its items expire by `ttl`")
+        if table.get("TimeToLiveSpecification") != {"AttributeName": expiry, "Enabled": True}:
+            problems.append(f"{name} does not let its items expire by `{expiry}`")
+    of_them = f"{len(made)} resources of {len(template['Resources'])}, {len(functions)} of them functions"
+    print(f"{file}: the transform makes {of_them}")
+    return [f"{file}: {problem}" for problem in problems]
+
+
+def main() -> None:
+    problems = [problem for file, expiry in TEMPLATES.items() for problem in check(file, expiry)]
     for problem in problems:
-        print(f"template.yaml: {problem}", file=sys.stderr)
-    print(f"the transform makes {len(made)} resources of {len(template['Resources'])}, {len(functions)} of them functions")
+        print(problem, file=sys.stderr)
     sys.exit(1 if problems else 0)
 
 

@@ -112,3 +112,20 @@ fn architecture_decisions_have_the_same_parts() {
         }
     }
 }
+
+#[test]
+fn the_guide_for_receivers_shows_the_programs_that_are_tested() {
+    let guide = read("shared/docs/receivers.md");
+    for (language, file) in [
+        ("rust", "verify.rs"),
+        ("js", "verify.mjs"),
+        ("python", "verify.py"),
+    ] {
+        let file = format!("functions/receiver/examples/{file}");
+        let block = format!("`{file}`:\n\n```{language}\n{}```\n", read(&file));
+        assert!(
+            guide.contains(&block),
+            "shared/docs/receivers.md does not show `{file}` as it is: paste it in"
+        );
+    }
+}

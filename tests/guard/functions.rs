@@ -3,13 +3,16 @@
 use crate::{read, root};
 
 const DOORS: [&str; 2] = ["ingest", "console"];
+/// Both in one binary, and an ASE's own deployment.
+const RECEIVER: &str = "receiver";
 const WORKERS: [&str; 4] = ["recover", "fanout", "deliver", "sweep"];
 
 #[test]
 fn every_function_has_the_same_files() {
-    for function in DOORS.into_iter().chain(WORKERS) {
+    for function in DOORS.into_iter().chain([RECEIVER]).chain(WORKERS) {
         let folder = root().join("functions").join(function);
-        let door = DOORS.contains(&function).then_some("src/reply.rs");
+        let answers = DOORS.contains(&function) || function == RECEIVER;
+        let door = answers.then_some("src/reply.rs");
         for file in ["Cargo.toml", "src/main.rs", "src/lib.rs", "src/handler.rs"]
             .into_iter()
             .chain(door)
@@ -44,7 +47,7 @@ fn every_function_has_the_same_files() {
 fn the_members_stand_in_the_order_of_the_flow() {
     let manifest = read("Cargo.toml");
     let flow = [
-        "ingest", "recover", "fanout", "deliver", "sweep", "console", "local",
+        "ingest", "recover", "fanout", "deliver", "sweep", "console", "receiver", "local",
     ];
     let places: Vec<_> = flow
         .iter()

@@ -158,3 +158,53 @@ fn quarantine_is_alarmed_by_the_field_that_the_code_logs() {
         );
     }
 }
+
+#[test]
+fn the_receivers_template_gives_its_parts_what_they_read_and_keeps_what_they_promise() {
+    let template = read("infra/receiver.yaml");
+    let settings = read("functions/receiver/src/settings.rs");
+    let code = settings.split("#[cfg(test)]").next().unwrap_or_default();
+    let named = |text: &str| -> BTreeSet<String> {
+        let names = text.split("\"RECEIVER_").skip(1);
+        names
+            .filter_map(|rest| rest.split('"').next())
+            .filter(|name| !name.contains(' '))
+            .map(|name| format!("RECEIVER_{name}"))
+            .collect()
+    };
+    let given = |function: &str| -> BTreeSet<String> {
+        resource(&template, function)
+            .lines()
+            .filter_map(|line| line.trim().split_once(':').map(|(name, _)| name.to_owned()))
+            .filter(|name| name.starts_with("RECEIVER_"))
+            .collect()
+    };
+    let (before, rest) = code.split_once("\nfn door(").unwrap_or_default();
+    let (door, worker) = rest.split_once("\nfn worker(").unwrap_or_default();
+    for (function, reads) in [("DoorFunction", door), ("WorkerFunction", worker)] {
+        let reads = named(before).union(&named(reads)).cloned().collect();
+        assert_eq!(given(function), reads, "environment of {function}");
+    }
+
+    let queue = resource(&template, "EventQueue");
+    let timeout = number(&resource(&template, "WorkerFunction"), "Timeout");
+    assert!(number(&queue, "VisibilityTimeout") >= 6 * timeout);
+    let spec = receiver::inprocess::SPEC;
+    assert_eq!(
+        number(&queue, "VisibilityTimeout"),
+        spec.visibility.as_secs()
+    );
+    assert_eq!(
+        number(&queue, "maxReceiveCount"),
+        i64::from(spec.max_receive)
+    );
+    assert!(spec.fifo && queue.contains("FifoQueue: true"));
+    let table = resource(&template, "HandledTable");
+    let adapter = read("functions/receiver/src/aws.rs");
+    for (name, attribute) in [("ID", "id"), ("EXPIRES_AT", "expires_at")] {
+        assert!(adapter.contains(&format!("const {name}: &str = \"{attribute}\";")));
+        assert!(table.contains(&format!("AttributeName: {attribute}")));
+    }
+    let days = number(&resource(&template, "RememberDays"), "MinValue");
+    assert_eq!(days, receiver::settings::REMEMBER_DAYS_LEAST);
+}
