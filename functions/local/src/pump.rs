@@ -141,22 +141,45 @@ pub async fn told(stop: &mut Stop) {
     let _gone = stop.wait_for(|stop| *stop).await;
 }
 
-/// Waits for the first Ctrl-C or SIGTERM.
-///
-/// # Errors
-/// If the system lets nobody listen for signals.
-pub async fn interrupted() -> std::io::Result<()> {
+/// Ctrl-C and SIGTERM, which end nothing by themselves any more once somebody listens.
+pub struct Interruptions {
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            ctrl_c = tokio::signal::ctrl_c() => ctrl_c,
-            _signal = terminate.recv() => Ok(()),
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Interruptions {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// If the system lets nobody listen for signals.
+    pub fn listen() -> std::io::Result<Self> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            Ok(Self {
+                interrupt: signal(SignalKind::interrupt())?,
+                terminate: signal(SignalKind::terminate())?,
+            })
         }
+        #[cfg(not(unix))]
+        Ok(Self {})
     }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
+
+    /// Waits for the next one.
+    ///
+    /// # Errors
+    /// If the system lets nobody listen for signals.
+    pub async fn next(&mut self) -> std::io::Result<()> {
+        #[cfg(unix)]
+        tokio::select! {
+            _signal = self.interrupt.recv() => Ok(()),
+            _signal = self.terminate.recv() => Ok(()),
+        }
+        #[cfg(not(unix))]
+        tokio::signal::ctrl_c().await
+    }
 }
 
 /// Does `work`, and calls `tell` whenever another `every` has passed meanwhile.

@@ -1,141 +1,173 @@
-//! The demo receiver: what a merchant's backend does with a delivery. It checks the signature on the raw bytes, answers,
-//! and takes each event once, however often it comes.
+//! The demo receiver: `functions/receiver` on a queue and a memory in this process, with the example account, which says
+//! what would have to be done.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, StatusCode};
-use serde::Deserialize;
+use axum::http::StatusCode;
+use axum::middleware::map_response;
+use axum::response::Response;
+use jiff::SignedDuration;
+use receiver::event::Secrets;
+use receiver::example::Example;
+use receiver::handler::{Door, router};
+use receiver::inprocess::{InProcessMemory, InProcessQueue, LINE, queues};
+use receiver::ports::{Queue, Unavailable};
+use receiver::settings::REMEMBER_DAYS_LEAST;
+use receiver::worker::Worker;
+use shared::entropy::SystemEntropy;
+use shared::ids::EventId;
+use shared::problem::chain;
+use shared::queue::{Lease, QueueError, Receipt, Received};
 use shared::secret::Secret;
-use shared::signature::{TOLERANCE, VerifyError, rafiki, standard};
 use shared::time::Clock;
 use tracing::{info, warn};
 
-/// The longest delivery that is read, in bytes.
-const BODY_MOST: usize = 1024 * 1024;
-/// So many ids are remembered; then all are forgotten, which only costs the word "again".
-const IDS_MOST: usize = 100_000;
+use crate::pump::{self, Stop};
+use crate::queues::LongPoll;
+
+/// How many messages are taken at once.
+const BATCH: usize = 10;
 
 /// The receiver.
 pub struct Receiver {
-    secrets: Vec<Secret>,
+    door: Door,
+    worker: Worker,
+    queues: Arc<LongPoll>,
     answer: StatusCode,
-    clock: Arc<dyn Clock>,
-    /// How often each event came.
-    seen: Mutex<HashMap<String, u32>>,
-}
-
-/// A genuine delivery.
-#[derive(Debug, PartialEq, Eq)]
-struct Delivery {
-    scheme: &'static str,
-    id: String,
-    event_type: String,
-}
-
-/// What both schemes have in their bodies, and what only one has.
-#[derive(Deserialize)]
-struct Envelope {
-    #[serde(default)]
-    id: Option<String>,
-    #[serde(rename = "type")]
-    event_type: String,
 }
 
 impl Receiver {
-    /// A receiver that knows `secrets`, of whichever scheme, and answers genuine deliveries with `answer`.
+    /// A receiver that knows `secrets`, and answers genuine deliveries with `answer`: it takes them if that is a success.
     #[must_use]
-    pub fn new(secrets: Vec<Secret>, answer: StatusCode, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            secrets,
-            answer,
+    pub fn new(secrets: &[String], answer: StatusCode, clock: Arc<dyn Clock>) -> Self {
+        let queues = Arc::new(LongPoll::new(
+            queues(clock.clone()),
+            clock.clone(),
+            &SystemEntropy,
+        ));
+        let queue = Arc::new(InProcessQueue(queues.clone()));
+        let door = Door {
+            secrets: Arc::new(apart(secrets)),
+            queue: match answer.is_success() {
+                true => queue.clone(),
+                false => Arc::new(TurnedDown(answer)),
+            },
+            clock: clock.clone(),
+        };
+        let worker = Worker {
+            account: Arc::new(Example),
+            memory: Arc::new(InProcessMemory::default()),
+            queue,
+            remember: SignedDuration::from_hours(24 * REMEMBER_DAYS_LEAST),
             clock,
-            seen: Mutex::default(),
+        };
+        Self {
+            door,
+            worker,
+            queues,
+            answer,
         }
     }
 
     /// Takes deliveries on any path.
-    pub fn router(self) -> Router {
-        Router::new().fallback(receive).with_state(Arc::new(self))
-    }
-
-    fn check(&self, headers: &HeaderMap, body: &[u8]) -> Result<Delivery, VerifyError> {
-        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let now = self.clock.now();
-        let by_header = header(standard::ID_HEADER);
-        let (scheme, _proof) = match header(rafiki::HEADER) {
-            signature @ Some(_) => {
-                let proof = rafiki::verify(signature, body, &self.secrets, now, TOLERANCE)?;
-                ("rafiki", proof)
+    pub fn router(&self) -> Router {
+        let answer = self.answer;
+        let turned = move |mut response: Response| async move {
+            if response.status() == StatusCode::OK {
+                *response.status_mut() = answer;
             }
-            None => {
-                let headers = standard::Headers {
-                    id: by_header,
-                    timestamp: header(standard::TIMESTAMP_HEADER),
-                    signature: header(standard::SIGNATURE_HEADER),
-                };
-                let proof = standard::verify(headers, body, &self.secrets, now, TOLERANCE)?;
-                ("standard-webhooks", proof)
-            }
+            response
         };
-        let Envelope { id, event_type } =
-            serde_json::from_slice(body).map_err(|_| VerifyError::Malformed)?;
-        let id = by_header
-            .map(ToOwned::to_owned)
-            .or(id)
-            .ok_or(VerifyError::Malformed)?;
-        Ok(Delivery {
-            scheme,
-            id,
-            event_type,
-        })
+        router(self.door.clone()).layer(map_response(turned))
     }
 
-    /// Counts a delivery of an event and answers how many there were.
-    fn count(&self, id: &str) -> u32 {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.len() >= IDS_MOST {
-            seen.clear();
+    /// Works on what the door takes, until told to stop and nothing is left that is due.
+    pub async fn work(&self, poll: SignedDuration, mut stop: Stop) {
+        loop {
+            let received = tokio::select! {
+                () = pump::told(&mut stop) => break,
+                received = self.queues.receive(LINE, BATCH, poll) => received,
+            };
+            self.handle(received).await;
         }
-        let count = seen.entry(id.to_owned()).or_default();
-        *count = count.saturating_add(1);
-        *count
+        while self
+            .handle(self.queues.receive(LINE, BATCH, SignedDuration::ZERO).await)
+            .await
+            > 0
+        {}
+    }
+
+    /// Handles a batch as the function does. How many messages there were.
+    async fn handle(&self, received: Result<Vec<Received>, QueueError>) -> usize {
+        let handled = async {
+            let messages = received?;
+            let count = messages.len();
+            let receipts: Vec<_> = messages
+                .iter()
+                .map(|message| (message.id.clone(), message.receipt.clone()))
+                .collect();
+            let again = self.worker.run(messages).await;
+            let done = receipts
+                .into_iter()
+                .filter(|(id, _)| !again.contains(id))
+                .map(|(_, receipt)| receipt)
+                .collect();
+            self.queues.delete(LINE, done).await?;
+            Ok::<_, QueueError>(count)
+        };
+        handled.await.unwrap_or_else(|problem| {
+            warn!(error = chain(&problem), "the receiver's queue failed");
+            0
+        })
     }
 }
 
-async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> StatusCode {
-    if request.method() != Method::POST {
-        return StatusCode::METHOD_NOT_ALLOWED;
+/// Secrets by scheme, as their prefixes tell. Rafiki takes any text for a secret, but a public key is none.
+fn apart(secrets: &[String]) -> Secrets {
+    let with = |prefixes: &[&str], has: bool| -> Vec<Secret> {
+        let fits = |secret: &&String| prefixes.iter().any(|it| secret.starts_with(it)) == has;
+        secrets
+            .iter()
+            .filter(fits)
+            .map(|secret| Secret::new(secret.as_str()))
+            .collect()
+    };
+    Secrets {
+        rafiki: with(&["whpk_"], false),
+        standard: with(&["whsec_", "whpk_"], true),
     }
-    let (parts, body): (_, Body) = request.into_parts();
-    let Ok(body) = to_bytes(body, BODY_MOST).await else {
-        warn!("a delivery that is too long, or did not arrive whole");
-        return StatusCode::PAYLOAD_TOO_LARGE;
-    };
-    let delivery = match receiver.check(&parts.headers, &body) {
-        Ok(delivery) => delivery,
-        Err(problem) => {
-            warn!(problem = %problem, bytes = body.len(), "refused");
-            return StatusCode::UNAUTHORIZED;
-        }
-    };
-    let answer = receiver.answer;
-    let came = receiver.count(&delivery.id);
-    let message = match (answer.is_success(), came) {
-        (true, 1) => "verified",
-        (true, _) => "duplicate, dropped",
-        (false, _) => "turned down",
-    };
-    info!(
-        event.type = delivery.event_type,
-        event.id = delivery.id,
-        came,
-        answer = answer.as_u16(),
-        scheme = delivery.scheme,
-        "{message}"
-    );
-    answer
+}
+
+/// Takes nothing, since the sender is told to come again.
+struct TurnedDown(StatusCode);
+
+#[async_trait]
+impl Queue for TurnedDown {
+    async fn send(&self, id: &EventId, _: String) -> Result<(), Unavailable> {
+        let answer = self.0.as_u16();
+        info!(event.id = id.as_str(), answer, "turned down");
+        Ok(())
+    }
+
+    async fn put_off(&self, _: &Receipt, _: SignedDuration) -> Result<(), Unavailable> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_public_key_is_never_a_secret_of_rafiki() {
+        let given = ["whsec_a", "whpk_b", "text"].map(String::from);
+        let Secrets { rafiki, standard } = apart(&given);
+        let shown = |secrets: Vec<Secret>| -> Vec<String> {
+            secrets.iter().map(|it| it.expose().to_owned()).collect()
+        };
+        assert_eq!(shown(rafiki), ["whsec_a", "text"]);
+        assert_eq!(shown(standard), ["whsec_a", "whpk_b"]);
+    }
 }

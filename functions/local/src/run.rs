@@ -17,7 +17,7 @@ use shared::ids::TenantId;
 use shared::queue::Queue;
 use shared::queue::memory::MemoryQueues;
 use shared::queue::sqs::SqsQueues;
-use shared::secret::{Keyring, Secret};
+use shared::secret::Keyring;
 use shared::store::Tenants;
 use shared::store::dynamo::create_table;
 use shared::time::{Clock, SystemClock};
@@ -31,7 +31,7 @@ use crate::cli::{ReceiverArgs, RunArgs};
 use crate::data::{self, Data};
 use crate::embedded::{Embedded, TABLE};
 use crate::lines::{Audience, say};
-use crate::pump::{self, Stop};
+use crate::pump::{self, Interruptions, Stop};
 use crate::queues::LongPoll;
 use crate::receiver::Receiver;
 use crate::settings::{Aws, Common, OperatorKey};
@@ -92,14 +92,14 @@ pub async fn run(args: &RunArgs, audience: Audience) -> anyhow::Result<()> {
         read.with_context(|| format!("the table {} can't be read", ground.table))?;
     }
 
+    // Before anybody is told that it runs, and may end it.
+    let mut interruptions = Interruptions::listen()?;
     say(&Ready::of(args, &ground, api_port, receiver_port), audience)?;
     let (stop_all, stop) = watch::channel(false);
     let (stop_receiver, receiver_stop) = watch::channel(false);
     let door = serve(api, world.api(), stop.clone());
-    let receiver = receiver.map(|listener| {
-        let receiver = demo_receiver(vec![], StatusCode::OK);
-        serve(listener, receiver.router(), receiver_stop)
-    });
+    let receiver =
+        receiver.map(|listener| Receiving::start(listener, vec![], StatusCode::OK, receiver_stop));
     let expiry = ground.own.as_ref().map(|own| {
         let embedded = own.embedded.clone();
         tokio::spawn(expire(embedded, stop.clone()))
@@ -109,7 +109,7 @@ pub async fn run(args: &RunArgs, audience: Audience) -> anyhow::Result<()> {
         async move { pump::run(&world, POLL, &stop).await }
     });
 
-    pump::interrupted().await?;
+    interruptions.next().await?;
     info!("ending; once more to end at once");
     stop_all.send_replace(true);
     let ending = async {
@@ -121,7 +121,7 @@ pub async fn run(args: &RunArgs, audience: Audience) -> anyhow::Result<()> {
         // Last, because deliveries in hand are for it.
         stop_receiver.send_replace(true);
         if let Some(receiver) = receiver {
-            close(receiver).await?;
+            receiver.end().await?;
         }
         if let Some(expiry) = expiry {
             expiry.await?;
@@ -130,7 +130,7 @@ pub async fn run(args: &RunArgs, audience: Audience) -> anyhow::Result<()> {
     };
     tokio::select! {
         ended = ending => ended?,
-        again = pump::interrupted() => again?,
+        again = interruptions.next() => again?,
     }
     ground.farewell();
     Ok(())
@@ -145,8 +145,8 @@ pub async fn receiver(args: &ReceiverArgs, audience: Audience) -> anyhow::Result
     let listener = bind(args.port, "--port").await?;
     let receiver = format!("http://{}/", listener.local_addr()?);
     let (stop_all, stop) = watch::channel(false);
-    let router = demo_receiver(args.secrets.clone(), answer).router();
-    let server = serve(listener, router, stop);
+    let receiving = Receiving::start(listener, args.secrets.clone(), answer, stop);
+    let mut interruptions = Interruptions::listen()?;
     say(
         &Listening {
             message: "ready",
@@ -155,21 +155,41 @@ pub async fn receiver(args: &ReceiverArgs, audience: Audience) -> anyhow::Result
         },
         audience,
     )?;
-    pump::interrupted().await?;
+    interruptions.next().await?;
     stop_all.send_replace(true);
-    close(server).await
+    receiving.end().await
 }
 
-fn demo_receiver(secrets: Vec<String>, answer: StatusCode) -> Receiver {
-    let demo = || {
-        vec![
-            demo::ENDPOINT_SECRET.to_owned(),
-            demo::RAFIKI_SECRET.to_owned(),
-        ]
-    };
-    let secrets = if secrets.is_empty() { demo() } else { secrets };
-    let secrets = secrets.into_iter().map(Secret::new).collect();
-    Receiver::new(secrets, answer, Arc::new(SystemClock))
+/// The demo receiver's door and worker.
+struct Receiving {
+    door: Server,
+    worker: JoinHandle<()>,
+    stop_worker: watch::Sender<bool>,
+}
+
+impl Receiving {
+    /// Starts both; without secrets the demo's are known.
+    fn start(listener: TcpListener, secrets: Vec<String>, answer: StatusCode, stop: Stop) -> Self {
+        let demo = || [demo::ENDPOINT_SECRET, demo::RAFIKI_SECRET].map(String::from);
+        let secrets = match secrets.is_empty() {
+            true => demo().to_vec(),
+            false => secrets,
+        };
+        let receiver = Receiver::new(&secrets, answer, Arc::new(SystemClock));
+        let (stop_worker, worker_stop) = watch::channel(false);
+        Self {
+            door: serve(listener, receiver.router(), stop),
+            worker: tokio::spawn(async move { receiver.work(POLL, worker_stop).await }),
+            stop_worker,
+        }
+    }
+
+    /// Waits for the door, which was told to stop, and then for the worker.
+    async fn end(self) -> anyhow::Result<()> {
+        close(self.door).await?;
+        self.stop_worker.send_replace(true);
+        Ok(self.worker.await?)
+    }
 }
 
 async fn bind(port: u16, flag: &str) -> anyhow::Result<TcpListener> {
