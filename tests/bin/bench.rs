@@ -169,6 +169,7 @@ async fn canned(target: &str) -> Result<Vec<Canned>> {
             secret: shared::signature::standard::generate(&SystemEntropy),
             until: None,
         }],
+        locked: Vec::new(),
         filter: None,
         policy: Policy::default_for(scheme),
         deadline: scheme.deadline(),

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use serde_json::json;
-use shared::delivery::Vetting;
+use serde_json::{Value, json};
+use shared::delivery::{Outcome, Vetting};
 use shared::time::SystemClock;
 use shared::transport::https::Https;
 use tests::hostile::{Behaviour, Hostile};
-use tests::scene::{SHOP_SECRET, Scene};
+use tests::scene::{SHOP_SECRET, SHOP_URL, Scene};
 
 use crate::{FAILED, list, states, text};
 
@@ -250,5 +250,52 @@ async fn an_endpoint_that_is_gone_gets_nothing_more_until_it_is_enabled_again() 
         Some("recovery.payment_failed delivered")
     );
     assert_eq!(receiver.requests().len(), 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_endpoint_whose_secret_does_not_open_waits_with_the_reason_and_holds_up_no_other()
+-> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let till = "https://till.example/hook";
+    let settings = json!({ "url": till, "secrets": [SHOP_SECRET] });
+    scene.put_endpoint("till", settings).await?;
+    scene.lock("shop").await?;
+    scene.far.script(SHOP_URL, [Outcome::answered(200)]);
+    scene.far.script(till, [Outcome::answered(200)]);
+    scene.webhook(FAILED).await?;
+    scene.settle().await?;
+    let event = scene.events().await?.pop().unwrap_or_default();
+    let shown = |n: usize, name: &str| text(&event, &format!("/deliveries/{n}/{name}"));
+    assert_eq!(
+        [shown(0, "endpoint"), shown(0, "state")],
+        ["shop", "retrying"]
+    );
+    assert_eq!(shown(0, "tries/0/failure"), "locked");
+    assert_eq!(
+        [shown(1, "endpoint"), shown(1, "state")],
+        ["till", "delivered"]
+    );
+
+    let path = "/v1/tenants/acme/endpoints";
+    let listed = scene.operator("GET", path, Value::Null).await?;
+    let broken = |n: usize| text(&listed, &format!("/data/{n}/broken"));
+    assert!(broken(0).contains("PAYRELAY_SEAL_KEYS"), "{listed}");
+    assert_eq!([text(&listed, "/data/1/id"), broken(1)], ["till", ""]);
+    let body = json!({ "url": SHOP_URL, "role": "merchant", "scheme": "standard-webhooks" });
+    let kept = scene.call("PUT", &format!("{path}/shop"), body).await?;
+    assert_eq!(kept.status, 409, "{}", kept.body);
+    let rotated = scene
+        .call("POST", &format!("{path}/shop/secrets"), json!({}))
+        .await?;
+    assert_eq!(rotated.status, 409, "{}", rotated.body);
+
+    let settings = json!({ "url": SHOP_URL, "secrets": [SHOP_SECRET] });
+    scene.put_endpoint("shop", settings).await?;
+    scene.pass(SignedDuration::from_mins(10)).await?;
+    assert_eq!(
+        states(&scene.events().await?),
+        ["recovery.payment_failed delivered"]
+    );
     Ok(())
 }

@@ -449,9 +449,38 @@ async fn no_secret_rests_in_clear_and_none_opens_in_another_item() -> Result<()>
         .set_item(Some(item))
         .send()
         .await?;
-    let got = store.endpoint(&tenant("other"), &endpoint_id("shop")).await;
-    let want = "the item T#other|EP#shop can't be read: the sealed secret does not open here";
-    assert_eq!(got.map_err(|error| error.to_string()), Err(want.to_owned()));
+    let got = store
+        .endpoint(&tenant("other"), &endpoint_id("shop"))
+        .await?
+        .expect("it is there");
+    assert_eq!(got.secrets, []);
+    assert_eq!(got.locked.len(), shop.endpoint.secrets.len());
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_endpoint_whose_secret_does_not_open_hides_no_other() -> Result<()> {
+    let table = Table::start().await?;
+    let store = table.store_of(&[acme()]).await?;
+    let sealed_otherwise =
+        table.store_sealing("k2:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=")?;
+    let broken = kept(&endpoint(&acme(), "broken", "whsec_new"), 1);
+    let put = sealed_otherwise.put_endpoint(&broken, None).await?;
+    assert_eq!(put, Put::New);
+    let shop = kept(&endpoint(&acme(), "shop", "whsec_new"), 1);
+    assert_eq!(store.put_endpoint(&shop, None).await?, Put::New);
+
+    let mut locked = broken.endpoint.clone();
+    locked.locked = broken.endpoint.secrets.iter().map(|s| s.until).collect();
+    locked.secrets = Vec::new();
+    assert_eq!(
+        store.endpoints(&acme()).await?,
+        [locked, shop.endpoint.clone()]
+    );
+    let opened = sealed_otherwise
+        .endpoint(&acme(), &broken.endpoint.id)
+        .await?;
+    assert_eq!(opened, Some(broken.endpoint));
     Ok(())
 }
 

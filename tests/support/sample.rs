@@ -111,6 +111,7 @@ pub fn endpoint(tenant: &TenantId, id: &str, secret: &str) -> Endpoint {
                 until: Some(at(86_400)),
             },
         ],
+        locked: Vec::new(),
         filter: None,
         policy: Policy::default_for(Scheme::StandardWebhooks),
         deadline: Scheme::StandardWebhooks.deadline(),

@@ -16,11 +16,13 @@ use serde_json::{Value, json};
 use shared::aws::{Account, Clients, http_client};
 use shared::delivery::Vetting;
 use shared::entropy::SeededEntropy;
+use shared::ids::{EndpointId, TenantId};
 use shared::queue::Queue;
 use shared::queue::memory::MemoryQueues;
 use shared::secret::{Keyring, Secret, key_hash};
 use shared::signature::stripe;
 use shared::store::dynamo::{DynamoStore, create_table};
+use shared::store::{EndpointAdmin, Put};
 use shared::time::{Clock, ManualClock, later};
 use shared::transport::Transport;
 use shared::transport::scripted::Scripted;
@@ -393,6 +395,23 @@ impl Scene {
                 .send()
                 .await?;
         }
+        Ok(())
+    }
+
+    /// Seals the secrets of an endpoint with a key that nothing here opens.
+    ///
+    /// # Errors
+    /// If the endpoint is not there, or the table fails.
+    pub async fn lock(&self, endpoint: &str) -> Result<()> {
+        let (tenant, id) = (TenantId::parse(TENANT)?, EndpointId::parse(endpoint)?);
+        let read = self.store().endpoint_record(&tenant, &id).await?;
+        let read = read.context("the endpoint is there")?;
+        let keys = Keyring::parse("lost:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=")?;
+        let (keys, entropy) = (Arc::new(keys), Arc::new(SeededEntropy::new(8)));
+        let kept_for = SignedDuration::from_hours(24);
+        let store = DynamoStore::new(self.table(), TABLE, keys, entropy, kept_for);
+        let put = store.put_endpoint(&read.value, Some(read.version)).await?;
+        ensure!(put == Put::Replaced, "{put:?}");
         Ok(())
     }
 

@@ -93,6 +93,18 @@ impl Table {
         .metered(true)
     }
 
+    /// The store in it, which seals with these keys and opens nothing else.
+    ///
+    /// # Errors
+    /// If they are no keys.
+    pub fn store_sealing(&self, keys: &str) -> Result<DynamoStore> {
+        let (keyring, entropy) = (Arc::new(Keyring::parse(keys)?), Arc::new(SystemEntropy));
+        let client = self.client.clone();
+        Ok(DynamoStore::new(
+            client, &self.name, keyring, entropy, RETENTION,
+        ))
+    }
+
     /// The store in it, metered, with these tenants made.
     ///
     /// # Errors

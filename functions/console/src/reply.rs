@@ -15,6 +15,11 @@ use shared::problem::{Problem, chain};
 use shared::queue::QueueError;
 use shared::store::StoreError;
 
+/// What is wrong with an endpoint of which a secret can't be opened, and what to do.
+pub(crate) const LOCKED: &str = "A secret of the endpoint can't be opened, so nothing is sent to it. Have the operator \
+                                 put back the key that sealed it (`PAYRELAY_SEAL_KEYS`), or PUT the endpoint with new \
+                                 `secrets`";
+
 /// Why a request was not done.
 #[derive(Debug)]
 pub enum Refusal {
@@ -71,6 +76,8 @@ pub enum Refusal {
     },
     /// Others kept changing what was to be changed.
     Contended,
+    /// A secret of the endpoint can't be opened, so it can't be kept either.
+    SecretLocked,
     /// The endpoint has as many live secrets as it may.
     SecretsFull,
     /// The event is a decision, which was of use to whoever waited for it.
@@ -176,6 +183,12 @@ impl Refusal {
                 "Changed meanwhile",
                 "Others kept changing it at the same time, so nothing was done; look at it, and ask again.",
             ),
+            Self::SecretLocked => Problem::new(
+                StatusCode::CONFLICT,
+                "/problems/secret-locked",
+                "A secret can't be opened",
+                format!("{LOCKED} to replace all of them."),
+            ),
             Self::SecretsFull => Problem::new(
                 StatusCode::CONFLICT,
                 "/problems/too-many-secrets",
@@ -238,6 +251,7 @@ impl Refusal {
             | Self::PairTaken
             | Self::TenantRests { .. }
             | Self::Contended
+            | Self::SecretLocked
             | Self::SecretsFull
             | Self::Decided
             | Self::NotSettled { .. } => {}

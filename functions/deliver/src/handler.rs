@@ -197,6 +197,7 @@ impl Deliver {
         let began = self.clock.now();
         let outcome = match request::build(&task.event, endpoint, began) {
             Ok(request) => self.transport.post(request).await,
+            Err(request::Unsigned) if endpoint.is_locked(began) => Outcome::Failed(Failure::Locked),
             Err(request::Unsigned) => Outcome::Failed(Failure::Unsigned),
         };
         let now = self.clock.now();

@@ -282,6 +282,7 @@ mod tests {
             role,
             scheme: Scheme::StandardWebhooks,
             secrets: vec![],
+            locked: Vec::new(),
             filter: filter.map(|entry| Filter::parse(vec![entry.into()]).expect("a valid filter")),
             policy: Policy::default_for(Scheme::StandardWebhooks),
             deadline: Scheme::StandardWebhooks.deadline(),

@@ -116,6 +116,7 @@ async fn seed_endpoint(
                     secret: Secret::new(ENDPOINT_SECRET),
                     until: None,
                 }],
+                locked: Vec::new(),
                 filter: None,
                 policy: Policy::Ladder {
                     waits_s: WAITS_S.to_vec(),

@@ -400,7 +400,7 @@ impl Sender {
             Failure::Timeout => format!("{url} did not answer within {} s", DEADLINE.as_secs()),
             Failure::Dns => format!("the host of {url} has no address"),
             Failure::Tls => format!("no secure connection to {url}"),
-            Failure::Closed | Failure::Protocol | Failure::Unsigned => {
+            Failure::Closed | Failure::Protocol | Failure::Unsigned | Failure::Locked => {
                 format!("{url} ended the connection without an answer")
             }
         }

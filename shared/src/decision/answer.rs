@@ -38,7 +38,8 @@ fn because(failure: Failure) -> Because {
         | Failure::Tls
         | Failure::Closed
         | Failure::Blocked
-        | Failure::Unsigned => Because::Refused,
+        | Failure::Unsigned
+        | Failure::Locked => Because::Refused,
     }
 }
 

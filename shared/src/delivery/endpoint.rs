@@ -164,6 +164,8 @@ pub struct Endpoint {
     pub scheme: Scheme,
     /// The signing secrets, current one first.
     pub secrets: Vec<LiveSecret>,
+    /// Of each further secret, which is kept but can't be opened, until when it signs (`None`: it is a current one).
+    pub locked: Vec<Option<Timestamp>>,
     /// Which types it wants; `None` wants every type of the catalogue.
     pub filter: Option<Filter>,
     /// How failed tries are followed up.
@@ -186,6 +188,15 @@ impl Endpoint {
             Some(filter) => filter.wants(event_type),
             None => Kind::of(event_type).is_some(),
         }
+    }
+
+    /// Whether a secret that should sign at `now` can't be opened. Signing with the others alone may be signing with none
+    /// that the receiver knows, so nothing is sent then.
+    #[must_use]
+    pub fn is_locked(&self, now: Timestamp) -> bool {
+        self.locked
+            .iter()
+            .any(|until| until.is_none_or(|until| now < until))
     }
 
     /// The secrets that sign at `now`, current one first.

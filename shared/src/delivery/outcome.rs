@@ -66,6 +66,8 @@ pub enum Failure {
     Blocked,
     /// The endpoint has no secret that signs, so nothing was sent.
     Unsigned,
+    /// A secret of the endpoint can't be opened, so nothing was sent.
+    Locked,
 }
 
 impl Failure {
@@ -81,6 +83,7 @@ impl Failure {
             Self::Protocol => "protocol",
             Self::Blocked => "blocked",
             Self::Unsigned => "unsigned",
+            Self::Locked => "locked",
         }
     }
 }

@@ -27,7 +27,7 @@ pub struct Request {
     pub keep: usize,
 }
 
-/// No secret of the endpoint signs at this moment, so nothing may be sent.
+/// No secret of the endpoint signs at this moment, or one that should can't be opened, so nothing may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the endpoint has no secret that signs")]
 pub struct Unsigned;
@@ -51,8 +51,11 @@ struct StandardBody<'a> {
 /// The request that carries `event` to `endpoint`, signed at `now` with every secret that is live then.
 ///
 /// # Errors
-/// [`Unsigned`] if there is none.
+/// [`Unsigned`] if there is none, or one can't be opened.
 pub fn build(event: &Event, endpoint: &Endpoint, now: Timestamp) -> Result<Request, Unsigned> {
+    if endpoint.is_locked(now) {
+        return Err(Unsigned);
+    }
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(
@@ -160,6 +163,7 @@ mod tests {
                     until: *until,
                 })
                 .collect(),
+            locked: Vec::new(),
             filter: None,
             policy: Policy::default_for(scheme),
             deadline: scheme.deadline(),
@@ -228,6 +232,19 @@ mod tests {
             header(&second, "rafiki-signature")
         );
         assert_eq!(first.body, second.body);
+    }
+
+    #[test]
+    fn nothing_is_sent_while_a_secret_that_should_sign_can_not_be_opened() {
+        let mut shop = endpoint(Scheme::StandardWebhooks, &[(NEW, None)]);
+        for (locked, want) in [
+            (None, Some(Unsigned)),
+            (Some(at(2)), Some(Unsigned)),
+            (Some(at(1)), None),
+        ] {
+            shop.locked = vec![locked];
+            assert_eq!(build(&event(), &shop, at(1)).err(), want, "{locked:?}");
+        }
     }
 
     #[test]

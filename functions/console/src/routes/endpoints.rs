@@ -75,7 +75,7 @@ pub(crate) struct EndpointBody {
     scheme: Scheme,
     /// 1 to 5 signing secrets, all of which sign: `whsec_..` or `whsk_..` for `standard-webhooks`, any 16 to 256
     /// characters for `rafiki`. Left out, those of an endpoint that is replaced are kept, and one is made for a new
-    /// endpoint and told in the answer.
+    /// endpoint and told in the answer. Those of a `broken` endpoint can't be kept.
     #[serde(default)]
     secrets: Option<Vec<String>>,
     /// The event types it wants: names, prefixes (`recovery.*`) and `*`. Left out, it wants all.
@@ -152,6 +152,7 @@ impl EndpointBody {
             role: self.role,
             scheme: self.scheme,
             secrets,
+            locked: Vec::new(),
             filter: self.event_types,
             policy: policy
                 .check()
@@ -257,7 +258,7 @@ fn keep(scheme: Scheme, secrets: Vec<LiveSecret>) -> Result<Vec<LiveSecret>, Ref
     responses(
         (status = 200, description = "Replaced", body = EndpointView),
         (status = 201, body = EndpointView),
-        (status = 409, description = "Others kept changing it at the same time"),
+        (status = 409, description = "Others kept changing it at the same time, or it is broken and no secrets are given"),
     ),
 )]
 pub(crate) async fn put(
@@ -275,6 +276,9 @@ pub(crate) async fn put(
         let now = console.clock.now();
         let created_at = before.as_ref().map_or(now, |before| before.created_at);
         let before = before.map(|before| before.endpoint);
+        if body.secrets.is_none() && before.as_ref().is_some_and(|before| before.is_locked(now)) {
+            return Err(Refusal::SecretLocked);
+        }
         let (tenant, id) = (tenant.clone(), id.clone());
         let (endpoint, made) =
             body.clone()

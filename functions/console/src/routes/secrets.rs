@@ -80,7 +80,7 @@ fn rotated(
     tag = "endpoints",
     params(("tenant" = String, Path), ("endpoint" = String, Path)),
     request_body = RotationBody,
-    responses((status = 200, body = EndpointView), (status = 409, description = "Too many live secrets, or others kept changing it")),
+    responses((status = 200, body = EndpointView), (status = 409, description = "Too many live secrets, the endpoint is broken, or others kept changing it")),
 )]
 pub(crate) async fn rotate(
     Existing(tenant): Existing,
@@ -116,6 +116,9 @@ fn rotation(
     console: &Console,
 ) -> Result<(EndpointRecord, Vec<Secret>), Refusal> {
     let endpoint = &mut record.endpoint;
+    if endpoint.is_locked(console.clock.now()) {
+        return Err(Refusal::SecretLocked);
+    }
     let (secret, made) = match &body.secret {
         Some(text) => {
             let secret = Secret::new(text.as_str());

@@ -11,6 +11,7 @@ use shared::secret::Secret;
 use shared::signature::standard::SigningKey;
 
 use crate::openapi::schema;
+use crate::reply::LOCKED;
 
 /// An endpoint. Its secrets are shown only in the answer to the request that had them made.
 #[derive(Serialize, ToSchema)]
@@ -58,6 +59,9 @@ pub(crate) struct EndpointView {
     state: EndpointState,
     /// What is to be told of the secrets that sign now, the current one first.
     live_secrets: Vec<LiveSecretView>,
+    /// What is wrong with it and what to do, where nothing can be sent to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broken: Option<&'static str>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -89,6 +93,7 @@ impl EndpointView {
             .iter()
             .filter(|live| live.until.is_none_or(|until| now < until));
         Self {
+            broken: endpoint.is_locked(now).then_some(LOCKED),
             live_secrets: live
                 .map(|live| LiveSecretView {
                     public_key: SigningKey::parse(&live.secret)

@@ -62,6 +62,7 @@ fn sent(scheme: Scheme, id: &str, data: &str, event_type: &str, secrets: &[&str]
         tenant: TenantId::parse("acme").expect("a valid id"),
         id: EndpointId::parse("ase").expect("a valid id"),
         url: "https://ase.example/hook".to_owned(),
+        decision_url: None,
         role: Role::Ase,
         scheme,
         secrets: secrets
@@ -71,6 +72,7 @@ fn sent(scheme: Scheme, id: &str, data: &str, event_type: &str, secrets: &[&str]
                 until: None,
             })
             .collect(),
+        locked: Vec::new(),
         filter: None,
         policy: Policy::default_for(scheme),
         deadline: scheme.deadline(),

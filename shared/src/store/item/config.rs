@@ -3,6 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use tracing::error;
 
 use super::{
     BODY, CREATED, Change, Condition, Fields, Find, Item, Key, SK, STATE, TENANT, VERSION, bytes,
@@ -41,6 +42,9 @@ pub(crate) struct Vault<'a> {
     pub(crate) keyring: &'a Keyring,
     pub(crate) entropy: &'a dyn Entropy,
 }
+
+/// A secret, if it opened, and until when it is good.
+type Tried = (Result<Secret, StoreError>, Option<Timestamp>);
 
 impl Vault<'_> {
     fn seal(self, secret: &Secret, tenant: &TenantId, key: &Key) -> AttributeValue {
@@ -92,6 +96,20 @@ impl Vault<'_> {
         tenant: &TenantId,
         key: &Key,
     ) -> Result<Vec<(Secret, Option<Timestamp>)>, StoreError> {
+        let one = |(secret, until): (Result<Secret, StoreError>, _)| Ok((secret?, until));
+        self.try_all(fields, tenant, key)?
+            .into_iter()
+            .map(one)
+            .collect()
+    }
+
+    /// Opens what can be opened of the secrets of an item, each with the time it is good until.
+    fn try_all(
+        self,
+        fields: Fields<'_>,
+        tenant: &TenantId,
+        key: &Key,
+    ) -> Result<Vec<Tried>, StoreError> {
         let unknown = || fields.corrupt(SECRETS, "has an unknown form");
         let Some(AttributeValue::L(sealed)) = fields.0.get(SECRETS) else {
             return Err(unknown());
@@ -99,7 +117,7 @@ impl Vault<'_> {
         let one = |value: &AttributeValue| {
             let entry = Fields(value.as_m().map_err(|_| unknown())?);
             Ok((
-                self.open(entry.bytes(SEALED)?, tenant, key)?,
+                self.open(entry.bytes(SEALED)?, tenant, key),
                 entry.optional_time(UNTIL)?,
             ))
         };
@@ -412,7 +430,17 @@ pub(crate) fn endpoint(
     let body: EndpointBody = fields.json(BODY)?;
     let state = serde_json::from_value(fields.text(STATE)?.into())
         .map_err(|_| fields.corrupt(STATE, "has an unknown form"))?;
-    let secrets = vault.open_all(fields, tenant, &fields.key()?)?;
+    // One endpoint that can't be used must not keep the tenant's others from being read.
+    let (mut secrets, mut locked) = (Vec::new(), Vec::new());
+    for (secret, until) in vault.try_all(fields, tenant, &fields.key()?)? {
+        match secret {
+            Ok(secret) => secrets.push(LiveSecret { secret, until }),
+            Err(problem) => {
+                error!(error = %problem, "a secret of an endpoint can't be opened");
+                locked.push(until);
+            }
+        }
+    }
     let value = EndpointRecord {
         endpoint: Endpoint {
             tenant: tenant.clone(),
@@ -420,10 +448,8 @@ pub(crate) fn endpoint(
             url: body.url,
             role: body.role,
             scheme: body.scheme,
-            secrets: secrets
-                .into_iter()
-                .map(|(secret, until)| LiveSecret { secret, until })
-                .collect(),
+            secrets,
+            locked,
             filter: body.filter,
             policy: body.policy,
             deadline: SignedDuration::from_millis(body.deadline_ms),
