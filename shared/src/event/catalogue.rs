@@ -59,6 +59,18 @@ macro_rules! catalogue {
                 }
             }
 
+            /// The payload as it comes back from its struct.
+            #[cfg(test)]
+            pub(super) fn rewritten(self, data: &str) -> Result<serde_json::Value, FieldError> {
+                let written = |json| serde_json::from_str(json).expect("what we write is JSON");
+                match self {
+                    $(Self::$kind => {
+                        let payload = field::read::<$data>("data", data)?;
+                        Ok(written(Json::of(&payload).expect("a payload has a JSON form").as_str()))
+                    })*
+                }
+            }
+
             fn check(self, data: &str) -> Result<(), FieldError> {
                 match self { $(Self::$kind => field::read::<$data>("data", data).map(drop),)* }
             }

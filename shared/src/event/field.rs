@@ -163,17 +163,22 @@ impl Serialize for Time {
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        let rule = "a date and time such as `2026-08-17T12:00:00.000Z`";
-        text(json, rule, |text| {
-            // The parser knows more forms of ISO 8601 than RFC 3339 does.
-            let mut bytes = text.bytes();
-            let form = bytes.nth(10) == Some(b'T')
-                && bytes.nth(2) == Some(b':')
-                && bytes.nth(2) == Some(b':')
-                && !text.contains(['[', ',']);
-            form.then(|| text.parse().ok().map(Self)).flatten()
-        })
+        instant(json).map(Self)
     }
+}
+
+/// Reads a point in time, written as RFC 3339.
+pub(super) fn instant<'de, D: Deserializer<'de>>(json: D) -> Result<Timestamp, D::Error> {
+    let rule = "a date and time such as `2026-08-17T12:00:00.000Z`";
+    text(json, rule, |text| {
+        // The parser knows more forms of ISO 8601 than RFC 3339 does.
+        let mut bytes = text.bytes();
+        let form = bytes.nth(10) == Some(b'T')
+            && bytes.nth(2) == Some(b':')
+            && bytes.nth(2) == Some(b':')
+            && !text.contains(['[', ',']);
+        form.then(|| text.parse().ok()).flatten()
+    })
 }
 
 #[cfg(test)]

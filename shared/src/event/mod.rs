@@ -3,6 +3,8 @@
 //! An event is immutable: `{id, type, data}` and when it happened. `data` is kept as the exact text it came with.
 //! The catalogue ([`Kind`]) names the types we know; a type we don't know is carried all the same.
 
+#[cfg(test)]
+mod agreement;
 pub mod amount;
 mod catalogue;
 mod envelope;

@@ -68,6 +68,7 @@ pub struct Payment {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
     /// When the platform says that the charge reached this status.
+    #[serde(deserialize_with = "super::field::instant")]
     pub occurred_at: Timestamp,
 }
 
