@@ -66,6 +66,12 @@ fn others() -> Vec<Value> {
         json!({}),
         json!([]),
         json!({"value": "1", "assetCode": "USD", "assetScale": 2}),
+        // The members of objects in their order, which a derived reader takes for the object.
+        json!(["1", "USD", 2]),
+        json!(["id", "USD", 2]),
+        json!(["id", {}, null]),
+        json!(["id", "2026-08-17T12:00:00Z"]),
+        json!(["id", "2026-08-17T12:00:00Z", {"value": "1", "assetCode": "USD", "assetScale": 2}, null]),
         json!({"value": "1", "assetCode": "USD", "assetScale": 2, "more": 1}),
     ]
 }

@@ -1,12 +1,8 @@
 //! Amounts as payment backends write them: a whole number in a string, with the asset it counts.
 
-use std::fmt;
-
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::field::{Text, text};
+use super::field::{Text, object_of, text};
 
 /// An amount of an asset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -20,36 +16,23 @@ pub struct Amount {
     pub asset_scale: u8,
 }
 
+/// The members of an amount.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Fields {
+struct Members {
     value: Units,
     asset_code: Text,
     asset_scale: u8,
 }
 
-struct Members;
-
-impl<'de> Visitor<'de> for Members {
-    type Value = Fields;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of `value`, `assetCode` and `assetScale`")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Fields, A::Error> {
-        Fields::deserialize(MapAccessDeserializer::new(members))
-    }
-}
-
 impl<'de> Deserialize<'de> for Amount {
-    /// A list of the members in their order is no amount, though a derived reader would take it for one.
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        let fields = json.deserialize_map(Members)?;
+        let rule = "an object of `value`, `assetCode` and `assetScale`";
+        let members: Members = object_of(json, rule)?;
         Ok(Self {
-            value: fields.value,
-            asset_code: fields.asset_code,
-            asset_scale: fields.asset_scale,
+            value: members.value,
+            asset_code: members.asset_code,
+            asset_scale: members.asset_scale,
         })
     }
 }

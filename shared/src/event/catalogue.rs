@@ -207,7 +207,6 @@ pub fn check(event_type: &EventType, data: &Json) -> Result<(), FieldError> {
 
 /// A payload that we know nothing about.
 #[derive(Deserialize)]
-#[serde(expecting = "an object")]
 struct Unknown {}
 
 /// What an event is about, to find it by: the payment, the wallet address (or the URL that was asked for), the asset or

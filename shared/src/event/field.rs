@@ -1,9 +1,11 @@
 //! Reading a payload into the form that the catalogue documents, naming the field that does not fit.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use jiff::Timestamp;
-use serde::de::{self, DeserializeOwned, Unexpected, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, DeserializeOwned, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A field that is not as documented, by its path, and what it must be. Neither tells what was sent.
@@ -16,7 +18,8 @@ pub struct FieldError {
     pub rule: String,
 }
 
-/// Reads `json`, which is found at `root` of an event (`data`); an empty root is the event, or another body, itself.
+/// Reads the object `json`, which is found at `root` of an event (`data`); an empty root is the event, or another body,
+/// itself.
 ///
 /// # Errors
 /// The field that is wrong.
@@ -26,7 +29,8 @@ pub fn read<T: DeserializeOwned>(root: &str, json: &str) -> Result<T, FieldError
         rule: "is not JSON".to_owned(),
     };
     let mut parser = serde_json::Deserializer::from_str(json);
-    let value = serde_path_to_error::deserialize(&mut parser).map_err(|error| {
+    let read = serde_path_to_error::deserialize::<_, Object<T>>(&mut parser);
+    let Object(value) = read.map_err(|error| {
         if !error.inner().is_data() {
             return not_json();
         }
@@ -39,6 +43,60 @@ pub fn read<T: DeserializeOwned>(root: &str, json: &str) -> Result<T, FieldError
     })?;
     parser.end().map_err(|_| not_json())?;
     Ok(value)
+}
+
+/// What an object reads into. A list of the members in their order is no object, though a derived reader would take it
+/// for one.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        object_of(json, "an object").map(Self)
+    }
+}
+
+/// Reads the members of an object.
+struct Members<T> {
+    rule: &'static str,
+    read: PhantomData<T>,
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.rule)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(members))
+    }
+}
+
+/// Reads an object; `rule` is the error's end of `must be ..`.
+pub(super) fn object_of<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    json: D,
+    rule: &'static str,
+) -> Result<T, D::Error> {
+    json.deserialize_map(Members {
+        rule,
+        read: PhantomData,
+    })
+}
+
+/// Reads an object, for fields.
+pub(super) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    json: D,
+) -> Result<T, D::Error> {
+    object_of(json, "an object")
+}
+
+/// Reads an object that need not be there, for fields.
+pub(super) fn optional_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    json: D,
+) -> Result<Option<T>, D::Error> {
+    let read = Option::<Object<T>>::deserialize(json)?;
+    Ok(read.map(|Object(value)| value))
 }
 
 /// Puts the parser's message in words that a sender can act on. Of the message only names of fields are kept, and what
@@ -186,7 +244,7 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Deserialize)]
-    #[serde(deny_unknown_fields, expecting = "an object")]
+    #[serde(deny_unknown_fields)]
     #[expect(dead_code, reason = "only whether it can be read is of interest")]
     struct Inner {
         flag: bool,
@@ -196,9 +254,9 @@ mod tests {
     }
 
     #[derive(Debug, Deserialize)]
-    #[serde(expecting = "an object")]
     #[expect(dead_code, reason = "only whether it can be read is of interest")]
     struct Outer {
+        #[serde(deserialize_with = "object")]
         inner: Inner,
     }
 
@@ -207,6 +265,11 @@ mod tests {
         let cases = [
             (r#"[]"#, "`data` must be an object"),
             (r#"{}"#, "`data.inner` is missing"),
+            (r#"[{"flag":true}]"#, "`data` must be an object"),
+            (
+                r#"{"inner":[true,7,"x",null]}"#,
+                "`data.inner` must be an object",
+            ),
             (
                 r#"{"inner":"s3cret, expected x"}"#,
                 "`data.inner` must be an object",

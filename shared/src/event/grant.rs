@@ -8,7 +8,7 @@ use super::field::{Text, Time};
 
 /// `grant.revoked`: a grant is no longer good for anything.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", expecting = "an object")]
+#[serde(rename_all = "camelCase")]
 pub struct Revoked {
     /// The grant.
     pub id: Text,

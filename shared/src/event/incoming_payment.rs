@@ -18,7 +18,7 @@ pub type Expired = IncomingPayment;
 
 /// An incoming payment, as it stood when the event happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", expecting = "an object")]
+#[serde(rename_all = "camelCase")]
 pub struct IncomingPayment {
     /// Its id.
     pub id: Text,
@@ -54,7 +54,7 @@ pub struct IncomingPayment {
 
 /// `incoming_payment.partial_payment_received`: a part of the money is there and waits for a decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", expecting = "an object")]
+#[serde(rename_all = "camelCase")]
 pub struct PartialPaymentReceived {
     /// The partial payment to decide on.
     pub partial_incoming_payment_id: Text,

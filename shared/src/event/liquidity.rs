@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::amount::Units;
-use super::field::Text;
+use super::field::{Text, object};
 
 /// `asset.liquidity_low`.
 pub type AssetLow = Liquidity;
@@ -18,11 +18,12 @@ pub type PeerHigh = Liquidity;
 
 /// The liquidity of an asset or of a peer passed a threshold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", expecting = "an object")]
+#[serde(rename_all = "camelCase")]
 pub struct Liquidity {
     /// The asset or the peer.
     pub id: Text,
     /// The asset that is counted.
+    #[serde(deserialize_with = "object")]
     pub asset: Asset,
     /// The threshold that was passed, in the asset's smallest units.
     pub liquidity_threshold: Units,
@@ -32,7 +33,6 @@ pub struct Liquidity {
 
 /// An asset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(expecting = "an object")]
 pub struct Asset {
     /// Its id.
     pub id: Text,

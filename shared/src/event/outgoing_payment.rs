@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::amount::{Amount, Units};
-use super::field::{Text, Time};
+use super::field::{Text, Time, optional_object};
 
 /// `outgoing_payment.created`.
 pub type Created = OutgoingPayment;
@@ -22,7 +22,7 @@ pub type Cancelled = OutgoingPayment;
 
 /// An outgoing payment, as it stood when the event happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", expecting = "an object")]
+#[serde(rename_all = "camelCase")]
 pub struct OutgoingPayment {
     /// Its id.
     pub id: Text,
@@ -58,13 +58,17 @@ pub struct OutgoingPayment {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant_id: Option<Text>,
     /// There where a card started it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "optional_object",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub card_details: Option<CardDetails>,
 }
 
 /// The request of a card service that a payment was started by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", expecting = "an object")]
+#[serde(rename_all = "camelCase")]
 pub struct CardDetails {
     /// The card service's request.
     pub request_id: Text,

@@ -5,11 +5,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::amount::Amount;
-use super::field::{Text, Time};
+use super::field::{Text, Time, object};
 
 /// `wallet_address.not_found`: somebody asked for a wallet address that is not known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", expecting = "an object")]
+#[serde(rename_all = "camelCase")]
 pub struct NotFound {
     /// The address that was asked for.
     pub wallet_address_url: Text,
@@ -17,9 +17,10 @@ pub struct NotFound {
 
 /// `wallet_address.web_monetization`: a wallet address was paid directly.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", expecting = "an object")]
+#[serde(rename_all = "camelCase")]
 pub struct WebMonetization {
     /// The wallet address.
+    #[serde(deserialize_with = "object")]
     pub wallet_address: Monetized,
 }
 
@@ -38,7 +39,7 @@ pub struct Monetized {
 /// The published specification requires the amount as `received` and describes it as `receivedAmount`, which is what is
 /// sent; either is taken.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", expecting = "an object")]
+#[serde(rename_all = "camelCase")]
 struct AsWritten {
     id: Text,
     created_at: Time,
