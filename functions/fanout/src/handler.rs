@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::SignedDuration;
-use shared::delivery::{Endpoint, EndpointState};
-use shared::event::{Chosen, Event, EventType, NoReceiver, Recipients, Role, Route, Told, route};
+use shared::delivery::Endpoint;
+use shared::event::{Chosen, Event, Recipients, Role, Route, Told, route};
 use shared::ids::{EndpointId, Round};
 use shared::problem::chain;
 use shared::queue::batch::rest;
@@ -18,6 +18,8 @@ use shared::queue::{Disposition, Handle, Message, Queue, Received, Task};
 use shared::store::{Endpoints, EventRecord, Events, Read, Recorded, Saved, StoreError};
 use shared::time::Clock;
 use tracing::{info, warn};
+
+use crate::choose::choose;
 
 /// What the worker may use.
 pub struct Fanout {
@@ -224,138 +226,4 @@ fn endpoints_of(chosen: &BTreeMap<Role, Chosen>) -> impl Iterator<Item = (&Role,
         };
         endpoints.iter().map(move |endpoint| (role, endpoint))
     })
-}
-
-/// Who of `endpoints` hears of an event in each role that it goes to, or why nobody does.
-fn choose(told: &Told, endpoints: &[Endpoint], event_type: &EventType) -> BTreeMap<Role, Chosen> {
-    let of_role = |role: Role| {
-        let all: Vec<_> = endpoints
-            .iter()
-            .filter(|endpoint| endpoint.role == role)
-            .collect();
-        let enabled: Vec<_> = all
-            .iter()
-            .filter(|endpoint| endpoint.state == EndpointState::Enabled)
-            .collect();
-        let wanting: Vec<_> = enabled
-            .iter()
-            .filter(|endpoint| endpoint.wants(event_type))
-            .map(|e| e.id.clone())
-            .collect();
-        if !wanting.is_empty() {
-            Chosen::Endpoints(wanting)
-        } else if all.is_empty() {
-            Chosen::Nobody(NoReceiver::NoEndpoint)
-        } else if enabled.is_empty() {
-            Chosen::Nobody(NoReceiver::EndpointDisabled)
-        } else {
-            Chosen::Nobody(NoReceiver::Filtered)
-        }
-    };
-    let chosen = told.roles.iter().map(|role| (*role, of_role(*role)));
-    let copies = told
-        .copies
-        .iter()
-        .map(|role| (*role, of_role(*role)))
-        .filter(|(_, chosen)| matches!(chosen, Chosen::Endpoints(_)));
-    let refused = told
-        .refused
-        .iter()
-        .map(|role| (*role, Chosen::Nobody(NoReceiver::CardOnly)));
-    chosen.chain(copies).chain(refused).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use shared::delivery::{Filter, Policy, Scheme};
-    use shared::ids::TenantId;
-
-    use super::*;
-
-    fn endpoint(id: &str, role: Role, state: EndpointState, filter: Option<&str>) -> Endpoint {
-        Endpoint {
-            tenant: TenantId::parse("acme").expect("a valid id"),
-            id: EndpointId::parse(id).expect("a valid id"),
-            url: "https://shop.example/hook".into(),
-            role,
-            scheme: Scheme::StandardWebhooks,
-            secrets: vec![],
-            locked: Vec::new(),
-            filter: filter.map(|entry| Filter::parse(vec![entry.into()]).expect("a valid filter")),
-            policy: Policy::default_for(Scheme::StandardWebhooks),
-            deadline: Scheme::StandardWebhooks.deadline(),
-            useful_for: None,
-            decision_url: None,
-            state,
-        }
-    }
-
-    #[test]
-    fn endpoints_are_chosen_by_role_state_and_filter_or_the_reason_is_kept() {
-        use EndpointState::{Disabled, Enabled, Gone};
-        struct Case {
-            name: &'static str,
-            endpoints: Vec<Endpoint>,
-            want: Result<Vec<&'static str>, NoReceiver>,
-        }
-        let merchant = |id, state, filter| endpoint(id, Role::Merchant, state, filter);
-        let cases = [
-            Case {
-                name: "nobody at all",
-                endpoints: vec![],
-                want: Err(NoReceiver::NoEndpoint),
-            },
-            Case {
-                name: "only another role",
-                endpoints: vec![endpoint("a", Role::Ase, Enabled, None)],
-                want: Err(NoReceiver::NoEndpoint),
-            },
-            Case {
-                name: "two of the role, one of another",
-                endpoints: vec![
-                    merchant("a", Enabled, None),
-                    endpoint("b", Role::Pos, Enabled, None),
-                    merchant("c", Enabled, Some("recovery.*")),
-                ],
-                want: Ok(vec!["a", "c"]),
-            },
-            Case {
-                name: "one filtered, one switched off",
-                endpoints: vec![
-                    merchant("a", Enabled, Some("other.*")),
-                    merchant("b", Disabled, None),
-                ],
-                want: Err(NoReceiver::Filtered),
-            },
-            Case {
-                name: "all switched off",
-                endpoints: vec![merchant("a", Gone, None), merchant("b", Disabled, None)],
-                want: Err(NoReceiver::EndpointDisabled),
-            },
-        ];
-        for Case {
-            name,
-            endpoints,
-            want,
-        } in cases
-        {
-            let told = Told {
-                roles: BTreeSet::from([Role::Merchant]),
-                ..Told::default()
-            };
-            let recovered = EventType::parse("recovery.recovered").expect("a valid type");
-            let chosen = choose(&told, &endpoints, &recovered);
-            let want = match want {
-                Ok(ids) => Chosen::Endpoints(
-                    ids.into_iter()
-                        .map(|id| EndpointId::parse(id).expect("a valid id"))
-                        .collect(),
-                ),
-                Err(reason) => Chosen::Nobody(reason),
-            };
-            assert_eq!(chosen, BTreeMap::from([(Role::Merchant, want)]), "{name}");
-        }
-    }
 }
