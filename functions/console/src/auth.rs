@@ -106,12 +106,40 @@ impl FromRequestParts<Arc<Console>> for Within {
         parts: &mut Parts,
         console: &Arc<Console>,
     ) -> Result<Self, Refusal> {
-        let caller = Caller::from_request_parts(parts, console).await?;
-        let tenant = param(parts, TenantId::NAME).await?;
-        if !caller.reaches(&tenant) {
-            return Err(Refusal::Forbidden);
+        let (tenant, _) = within(parts, console).await?;
+        Ok(Self(tenant))
+    }
+}
+
+async fn within(parts: &mut Parts, console: &Arc<Console>) -> Result<(TenantId, Caller), Refusal> {
+    let caller = Caller::from_request_parts(parts, console).await?;
+    let tenant = param(parts, TenantId::NAME).await?;
+    if !caller.reaches(&tenant) {
+        return Err(Refusal::Forbidden);
+    }
+    Ok((TenantId::read(tenant)?, caller))
+}
+
+/// A tenant that is there, and who asks for what is its own: for what tenants and operators may not do alike.
+pub(crate) struct Reached {
+    /// The tenant of the path.
+    pub(crate) tenant: TenantId,
+    /// Who asks.
+    pub(crate) caller: Caller,
+}
+
+impl FromRequestParts<Arc<Console>> for Reached {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        console: &Arc<Console>,
+    ) -> Result<Self, Refusal> {
+        let (tenant, caller) = within(parts, console).await?;
+        match console.tenants.tenant(&tenant).await? {
+            Some(_) => Ok(Self { tenant, caller }),
+            None => Err(Refusal::not_found("tenant", &tenant)),
         }
-        TenantId::read(tenant).map(Self)
     }
 }
 
@@ -125,11 +153,8 @@ impl FromRequestParts<Arc<Console>> for Existing {
         parts: &mut Parts,
         console: &Arc<Console>,
     ) -> Result<Self, Refusal> {
-        let Within(tenant) = Within::from_request_parts(parts, console).await?;
-        match console.tenants.tenant(&tenant).await? {
-            Some(_) => Ok(Self(tenant)),
-            None => Err(Refusal::not_found("tenant", &tenant)),
-        }
+        let Reached { tenant, .. } = Reached::from_request_parts(parts, console).await?;
+        Ok(Self(tenant))
     }
 }
 

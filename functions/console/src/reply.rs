@@ -29,6 +29,8 @@ pub enum Refusal {
     UnknownKey,
     /// Its key does not reach what it asks for; whether that exists is not told.
     Forbidden,
+    /// A tenant's key is to change an endpoint of role `operator`.
+    OperatorsEndpoint,
     /// No route has this path.
     NoSuchPath,
     /// The path has routes, but none for this method.
@@ -127,6 +129,12 @@ impl Refusal {
                 "/problems/forbidden",
                 "Not allowed",
                 "This key does not reach what the request asks for.",
+            ),
+            Self::OperatorsEndpoint => Problem::new(
+                StatusCode::FORBIDDEN,
+                "/problems/operators-endpoint",
+                "The operator's endpoint",
+                "Endpoints of role `operator` are made, changed and deleted with an operator's key.",
             ),
             Self::NoSuchPath => Problem::no_such_path(),
             Self::MethodNotAllowed => Problem::method_not_allowed(),
@@ -239,6 +247,7 @@ impl Refusal {
             Self::NoKey
             | Self::UnknownKey
             | Self::Forbidden
+            | Self::OperatorsEndpoint
             | Self::NoSuchPath
             | Self::MethodNotAllowed
             | Self::NotFound { .. }

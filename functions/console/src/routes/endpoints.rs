@@ -18,7 +18,7 @@ use shared::secret::Secret;
 use shared::store::{EndpointRecord, Read};
 
 use super::{App, RACES, created, deleted, kept};
-use crate::auth::Existing;
+use crate::auth::{Caller, Reached};
 use crate::handler::{Console, Route};
 use crate::openapi::schema;
 use crate::reply::Refusal;
@@ -67,7 +67,8 @@ pub(crate) enum Switch {
 pub(crate) struct EndpointBody {
     /// Where deliveries are posted: https, a public host, port 443 or 8443.
     url: String,
-    /// What it is to the tenant.
+    /// What it is to the tenant. One of role `operator` gets copies of what concerns the operator too, and only an
+    /// operator's key may make, change or delete it.
     #[schema(schema_with = schema::role)]
     role: Role,
     /// How deliveries are written and signed.
@@ -78,7 +79,8 @@ pub(crate) struct EndpointBody {
     /// endpoint and told in the answer. Those of a `broken` endpoint can't be kept.
     #[serde(default)]
     secrets: Option<Vec<String>>,
-    /// The event types it wants: names, prefixes (`recovery.*`) and `*`. Left out, it wants all.
+    /// The event types it wants: names, prefixes (`recovery.*`) and `*`. Left out, it wants every type of
+    /// `GET /v1/event-types`; other types have to be asked for.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
     event_types: Option<Filter>,
@@ -262,7 +264,7 @@ fn keep(scheme: Scheme, secrets: Vec<LiveSecret>) -> Result<Vec<LiveSecret>, Ref
     ),
 )]
 pub(crate) async fn put(
-    Existing(tenant): Existing,
+    Reached { tenant, caller }: Reached,
     Id(id): Id<EndpointId>,
     State(console): App,
     Body(body): Body<EndpointBody>,
@@ -273,6 +275,10 @@ pub(crate) async fn put(
             Some(Read { value, version }) => (Some(value), Some(version)),
             None => (None, None),
         };
+        may_change(&caller, body.role)?;
+        if let Some(before) = &before {
+            may_change(&caller, before.endpoint.role)?;
+        }
         let now = console.clock.now();
         let created_at = before.as_ref().map_or(now, |before| before.created_at);
         let before = before.map(|before| before.endpoint);
@@ -289,7 +295,7 @@ pub(crate) async fn put(
         };
         let put = console.endpoints.put_endpoint(&record, version).await?;
         if let Some(new) = kept(put, &record.endpoint.tenant)? {
-            let view = EndpointView::new(record.endpoint, created_at, &made, now);
+            let view = EndpointView::new(record.endpoint, created_at, &made, now, &caller);
             return Ok((created(new), Json(view)));
         }
     }
@@ -305,7 +311,7 @@ pub(crate) async fn put(
     responses((status = 200, body = List<EndpointView>)),
 )]
 pub(crate) async fn list(
-    Existing(tenant): Existing,
+    Reached { tenant, caller }: Reached,
     State(console): App,
 ) -> Result<Json<List<EndpointView>>, Refusal> {
     let now = console.clock.now();
@@ -314,9 +320,17 @@ pub(crate) async fn list(
         .endpoint_records(&tenant)
         .await?
         .into_iter();
-    let views =
-        records.map(|record| EndpointView::new(record.endpoint, record.created_at, &[], now));
+    let views = records
+        .map(|record| EndpointView::new(record.endpoint, record.created_at, &[], now, &caller));
     Ok(Json(List::whole(views.collect())))
+}
+
+/// An endpoint of the operator's is no tenant's to make, change or delete.
+pub(super) fn may_change(caller: &Caller, role: Role) -> Result<(), Refusal> {
+    if role == Role::Operator && !caller.is_operator() {
+        return Err(Refusal::OperatorsEndpoint);
+    }
+    Ok(())
 }
 
 pub(super) async fn find(
@@ -337,7 +351,7 @@ pub(super) async fn find(
     responses((status = 200, body = EndpointView)),
 )]
 pub(crate) async fn read(
-    Existing(tenant): Existing,
+    Reached { tenant, caller }: Reached,
     Id(id): Id<EndpointId>,
     State(console): App,
 ) -> Result<Json<EndpointView>, Refusal> {
@@ -347,6 +361,7 @@ pub(crate) async fn read(
         record.created_at,
         &[],
         console.clock.now(),
+        &caller,
     )))
 }
 
@@ -359,10 +374,12 @@ pub(crate) async fn read(
     responses((status = 204)),
 )]
 pub(crate) async fn delete(
-    Existing(tenant): Existing,
+    Reached { tenant, caller }: Reached,
     Id(id): Id<EndpointId>,
     State(console): App,
 ) -> Result<StatusCode, Refusal> {
+    let read = find(&console, &tenant, &id).await?;
+    may_change(&caller, read.value.endpoint.role)?;
     deleted(
         console.endpoints.delete_endpoint(&tenant, &id).await?,
         "endpoint",

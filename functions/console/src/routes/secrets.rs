@@ -13,9 +13,9 @@ use shared::secret::Secret;
 use shared::store::EndpointRecord;
 use shared::time::later;
 
-use super::endpoints::find;
+use super::endpoints::{find, may_change};
 use super::{App, RACES, kept};
-use crate::auth::Existing;
+use crate::auth::Reached;
 use crate::handler::{Console, Route};
 use crate::reply::Refusal;
 use crate::request::{Body, Id};
@@ -83,7 +83,7 @@ fn rotated(
     responses((status = 200, body = EndpointView), (status = 409, description = "Too many live secrets, the endpoint is broken, or others kept changing it")),
 )]
 pub(crate) async fn rotate(
-    Existing(tenant): Existing,
+    Reached { tenant, caller }: Reached,
     Id(id): Id<EndpointId>,
     State(console): App,
     Body(body): Body<RotationBody>,
@@ -94,6 +94,7 @@ pub(crate) async fn rotate(
     }
     for _ in 0..RACES {
         let read = find(&console, &tenant, &id).await?;
+        may_change(&caller, read.value.endpoint.role)?;
         let now = console.clock.now();
         let (record, made) = rotation(read.value, &body, overlap_s, &console)?;
         let put = console
@@ -101,7 +102,7 @@ pub(crate) async fn rotate(
             .put_endpoint(&record, Some(read.version))
             .await?;
         if kept(put, &tenant)?.is_some() {
-            let view = EndpointView::new(record.endpoint, record.created_at, &made, now);
+            let view = EndpointView::new(record.endpoint, record.created_at, &made, now, &caller);
             return Ok(Json(view));
         }
     }

@@ -10,6 +10,7 @@ use shared::ids::EndpointId;
 use shared::secret::Secret;
 use shared::signature::standard::SigningKey;
 
+use crate::auth::Caller;
 use crate::openapi::schema;
 use crate::reply::LOCKED;
 
@@ -34,15 +35,15 @@ pub(crate) struct EndpointView {
     /// Its name.
     #[schema(value_type = String)]
     id: EndpointId,
-    /// Where deliveries are posted.
-    url: String,
+    /// Where deliveries are posted; `null` for a tenant's key where the endpoint is the operator's.
+    url: Option<String>,
     /// What it is to the tenant.
     #[schema(schema_with = schema::role)]
     role: Role,
     /// How deliveries are written and signed.
     #[schema(schema_with = schema::scheme)]
     scheme: Scheme,
-    /// The event types it wants, prefixes (`recovery.*`) and `*`; `null` wants all.
+    /// The event types it wants, prefixes (`recovery.*`) and `*`; `null` wants every type of `GET /v1/event-types`.
     #[schema(value_type = Option<Vec<String>>)]
     event_types: Option<Filter>,
     /// How failed tries are followed up.
@@ -81,12 +82,13 @@ pub(crate) struct LiveSecretView {
 }
 
 impl EndpointView {
-    /// An endpoint at `now`, with the secrets that were `made` for this request.
+    /// An endpoint at `now`, as `caller` may see it, with the secrets that were `made` for this request.
     pub(crate) fn new(
         endpoint: Endpoint,
         created_at: Timestamp,
         made: &[Secret],
         now: Timestamp,
+        caller: &Caller,
     ) -> Self {
         let live = endpoint
             .secrets
@@ -103,7 +105,7 @@ impl EndpointView {
                 })
                 .collect(),
             id: endpoint.id,
-            url: endpoint.url,
+            url: (endpoint.role != Role::Operator || caller.is_operator()).then_some(endpoint.url),
             role: endpoint.role,
             scheme: endpoint.scheme,
             event_types: endpoint.filter,

@@ -10,6 +10,7 @@ mod events;
 mod intents;
 mod isolation;
 mod keys;
+mod operators;
 mod publishers;
 mod quarantine;
 mod refusals;
