@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::de::value::MapDeserializer;
 use url::form_urlencoded;
 
+use shared::event::EventType;
 use shared::ids::{
     ConnectorAccountId, EndpointId, EventId, IdError, KeyId, ProfileId, QuarantineId, TenantId,
 };
@@ -55,6 +56,14 @@ path_id! {
     ConnectorAccountId "connector_account_id",
     EventId "event",
     QuarantineId "message"
+}
+
+impl PathId for EventType {
+    const NAME: &'static str = "type";
+
+    fn read(text: String) -> Result<Self, Refusal> {
+        Self::parse(text).map_err(|error| Refusal::parameter(Self::NAME, error.to_string()))
+    }
 }
 
 /// The segment of the path that its route calls `name`.

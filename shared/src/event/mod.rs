@@ -13,6 +13,7 @@ pub mod grant;
 pub mod incoming_payment;
 pub mod liquidity;
 pub mod outgoing_payment;
+mod page;
 mod recipients;
 pub mod recovery;
 mod rules;
@@ -28,6 +29,7 @@ pub use catalogue::{Kind, check, resource, useful_for};
 pub use envelope::Envelope;
 pub(crate) use field::text;
 pub use field::{FieldError, Text, Time, read};
+pub use page::page;
 pub use recipients::{Chosen, NoReceiver, Recipients, SetAside};
 pub use rules::{Audience, Route, Told, audience, route};
 

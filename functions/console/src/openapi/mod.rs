@@ -1,11 +1,13 @@
-//! The OpenAPI document of everything that outsiders call: this API, and the webhook door of `ingest`.
+//! The OpenAPI document of everything that outsiders call or are sent: this API, the webhook door of `ingest`, and what
+//! receivers get.
 //!
 //! Paths and shapes are derived from the handlers and the views; what all of them share (the key, the problems, the
 //! form of ids) is added here once. A test holds the document and the router together.
 
+mod events;
 pub(crate) mod schema;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response, Schema};
@@ -14,13 +16,26 @@ use utoipa::{Modify, OpenApi as Derive};
 use axum::http::StatusCode;
 
 use crate::routes::{
-    billing_accounts, endpoints, events, intents, keys, publishers, quarantine, secrets, tenants,
+    billing_accounts, endpoints, event_types, events as recorded, intents, keys, publishers,
+    quarantine, secrets, tenants,
 };
 
 /// The document.
 #[must_use]
-pub fn document() -> OpenApi {
-    Document::openapi()
+pub fn document() -> Value {
+    let mut document =
+        serde_json::to_value(Document::openapi()).expect("a document has a JSON form");
+    // The library knows no `webhooks`, and the catalogue's schemas are more than its own type for schemas holds.
+    if let Some(schemas) = document
+        .pointer_mut("/components/schemas")
+        .and_then(Value::as_object_mut)
+    {
+        schemas.extend(events::components());
+    }
+    if let Some(document) = document.as_object_mut() {
+        document.insert("webhooks".to_owned(), events::webhooks().into());
+    }
+    document
 }
 
 #[derive(Derive)]
@@ -53,9 +68,11 @@ pub fn document() -> OpenApi {
         publishers::list,
         publishers::read,
         publishers::delete,
-        events::list,
-        events::read,
-        events::replay,
+        recorded::list,
+        recorded::read,
+        recorded::replay,
+        event_types::list,
+        event_types::read,
         intents::read,
         quarantine::list,
         quarantine::list_of_tenant,
@@ -179,15 +196,18 @@ fn describe_parameter(parameter: &mut Parameter) {
         "connector_account_id" | "connector_id" => "The billing account.",
         "merchant_id" => "The tenant whose billing account it is.",
         "event" => "The event's id.",
+        "type" => "The event type, such as `wallet_address.not_found`.",
         "message" => "The message's id, as the list shows it.",
         _ => "",
     };
     parameter
         .description
         .get_or_insert_with(|| description.to_owned());
-    parameter.schema = Some(schema::of(
-        json!({"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}),
-    ));
+    let pattern = match parameter.name.as_str() {
+        "type" => "^[A-Za-z0-9_.]{1,128}$",
+        _ => "^[A-Za-z0-9_-]{1,64}$",
+    };
+    parameter.schema = Some(schema::of(json!({"type": "string", "pattern": pattern})));
 }
 
 fn problem() -> RefOr<Schema> {
@@ -283,9 +303,8 @@ fn webhook(name: &str, path: &str) -> PathItem {
 mod tests {
     use std::collections::BTreeSet;
 
-    use serde_json::Value;
     use shared::delivery::Scheme;
-    use shared::event::Role;
+    use shared::event::{Kind, Role};
     use shared::platform::Platform;
 
     use super::*;
@@ -299,7 +318,7 @@ mod tests {
 
     #[test]
     fn every_operation_is_named_once_and_described_and_its_answers_too() {
-        let document = serde_json::to_value(document()).expect("it has a JSON form");
+        let document = document();
         assert_eq!(document.get("openapi"), Some(&json!("3.1.0")));
         let mut names = BTreeSet::new();
         let paths = document
@@ -350,9 +369,34 @@ mod tests {
     }
 
     #[test]
+    fn every_type_of_the_catalogue_is_a_webhook_in_both_schemes() {
+        let document = document();
+        let webhooks = document.get("webhooks").and_then(Value::as_object);
+        let webhooks = webhooks.expect("it has webhooks");
+        assert_eq!(webhooks.len(), Kind::ALL.len());
+        for kind in Kind::ALL {
+            let name = kind.wire_name();
+            let of = |pointer: &str| {
+                let found = webhooks.get(name).and_then(|item| item.pointer(pointer));
+                found.cloned().unwrap_or_default()
+            };
+            assert_eq!(of("/post/summary"), kind.when(), "{name}");
+            let body = "/post/requestBody/content/application~1json";
+            for scheme in [0, 1] {
+                let data = of(&format!(
+                    "{body}/schema/oneOf/{scheme}/properties/data/$ref"
+                ));
+                assert_eq!(data, format!("#/components/schemas/Event.{name}"));
+            }
+            let sample: Value = serde_json::from_str(kind.sample()).expect("a sample is JSON");
+            assert_eq!(of(&format!("{body}/examples/rafiki/value")), sample);
+        }
+    }
+
+    #[test]
     fn every_reference_leads_somewhere() {
-        let text = serde_json::to_string(&document()).expect("it has a JSON form");
-        let document: Value = serde_json::from_str(&text).expect("it is JSON");
+        let document = document();
+        let text = document.to_string();
         let references: BTreeSet<_> = text
             .split("\"$ref\":\"#")
             .skip(1)

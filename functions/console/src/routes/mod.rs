@@ -2,6 +2,7 @@
 
 pub mod billing_accounts;
 pub mod endpoints;
+pub mod event_types;
 pub mod events;
 pub mod intents;
 pub mod keys;

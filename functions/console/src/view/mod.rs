@@ -4,6 +4,7 @@
 mod config;
 mod endpoint;
 mod event;
+mod event_type;
 mod intent;
 mod quarantine;
 
@@ -13,6 +14,7 @@ use utoipa::ToSchema;
 pub(crate) use config::{AccountView, KeyView, NewKeyView, PublisherView, TenantView};
 pub(crate) use endpoint::EndpointView;
 pub(crate) use event::{EventSummaryView, EventView, ReplayView};
+pub(crate) use event_type::EventTypeView;
 pub(crate) use intent::IntentView;
 pub(crate) use quarantine::{QuarantinedView, RedrivenView};
 

@@ -83,7 +83,8 @@ async fn the_key_of_one_tenant_opens_no_route_of_another_and_learns_nothing() {
     let before = world.dump().await;
     let mut tried = 0;
     for (method, path) in documented() {
-        if path == "/v1/openapi.json" {
+        // The document and the catalogue are nobody's.
+        if path == "/v1/openapi.json" || path.starts_with("/v1/event-types") {
             continue;
         }
         let there = filled(&path, |name| there(name, &message));

@@ -6,6 +6,7 @@ mod support;
 mod billing_accounts;
 mod document;
 mod endpoints;
+mod event_types;
 mod events;
 mod intents;
 mod isolation;
