@@ -1,6 +1,6 @@
-"""Writes the template as `sam build` would leave it, around binaries that are built already.
+"""Writes a template as `sam build` would leave it, around binaries that are built already.
 
-    package.py OUT            OUT/<function>/bootstrap are the binaries; writes OUT/template.json
+    package.py OUT [TEMPLATE]   OUT/<function>/bootstrap are the binaries; writes OUT/template.json
 """
 
 import json
@@ -61,7 +61,8 @@ def built(template: dict) -> dict:
 
 def main() -> None:
     out = pathlib.Path(sys.argv[1])
-    template = yaml_parse((pathlib.Path(__file__).parent / "template.yaml").read_text())
+    name = sys.argv[2] if len(sys.argv) > 2 else "template.yaml"
+    template = yaml_parse((pathlib.Path(__file__).parent / name).read_text())
     (out / "template.json").write_text(json.dumps(adapted(built(template)), indent=1))
 
 

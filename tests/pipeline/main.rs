@@ -9,6 +9,7 @@ mod fairness;
 mod fanout;
 mod happy;
 mod quarantine;
+mod receiver;
 mod replay;
 mod retries;
 
