@@ -5,6 +5,8 @@
 //! timestamp is held to a tolerance in both directions.
 
 pub mod rafiki;
+#[cfg(test)]
+mod second;
 pub mod standard;
 pub mod stripe;
 

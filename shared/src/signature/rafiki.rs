@@ -1,5 +1,7 @@
 //! `Rafiki-Signature: t=<unix ms>, v1=<hex>`: HMAC-SHA256 over `t.` and the RFC 8785 canonical form of the body,
 //! keyed with the secret's UTF-8 bytes (interledger/rafiki, `packages/backend/src/shared/utils.ts`).
+//!
+//! The code writes milliseconds and the documentation says seconds, so both are read; what we write is milliseconds.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -13,16 +15,22 @@ use crate::secret::Secret;
 /// The header's name.
 pub const HEADER: &str = "rafiki-signature";
 
+/// A timestamp from here on is in milliseconds (of 1973), a smaller one in seconds (until the year 5138).
+const MILLISECONDS_FROM: i64 = 100_000_000_000;
+
 /// The canonical form of a JSON document: keys by UTF-16 code units, numbers as doubles. `None` if it is no JSON.
 #[must_use]
 pub fn canonical(body: &[u8]) -> Option<Vec<u8>> {
-    let value: Value = serde_json::from_slice(body).ok()?;
-    serde_json_canonicalizer::to_vec(&value).ok()
+    canonical_value(&serde_json::from_slice(body).ok()?)
+}
+
+fn canonical_value(value: &Value) -> Option<Vec<u8>> {
+    serde_json_canonicalizer::to_vec(value).ok()
 }
 
 /// Checks `body` against the header with any of `secrets`.
 ///
-/// The timestamp is in milliseconds. The signature covers the parsed body, so what is no JSON is malformed.
+/// The signature covers the parsed body, so what is no JSON is malformed.
 ///
 /// # Errors
 /// See [`VerifyError`].
@@ -33,10 +41,29 @@ pub fn verify(
     now: Timestamp,
     tolerance: SignedDuration,
 ) -> Result<Verified, VerifyError> {
-    let (timestamp, tags) = timestamp_and_tags(header.ok_or(VerifyError::Missing)?)?;
-    let at =
-        Timestamp::from_millisecond(decimal(timestamp)?).map_err(|_| VerifyError::Malformed)?;
-    let canonical = canonical(body).ok_or(VerifyError::Malformed)?;
+    let header = header.ok_or(VerifyError::Missing)?;
+    let body = serde_json::from_slice(body).map_err(|_| VerifyError::Malformed)?;
+    verify_value(header, &body, secrets, now, tolerance)
+}
+
+/// Checks a body that was parsed already, so that what is verified is what is interpreted.
+///
+/// # Errors
+/// See [`VerifyError`].
+pub fn verify_value(
+    header: &str,
+    body: &Value,
+    secrets: &[Secret],
+    now: Timestamp,
+    tolerance: SignedDuration,
+) -> Result<Verified, VerifyError> {
+    let (timestamp, tags) = timestamp_and_tags(header)?;
+    let at = match decimal(timestamp)? {
+        seconds @ ..MILLISECONDS_FROM => Timestamp::from_second(seconds),
+        milliseconds => Timestamp::from_millisecond(milliseconds),
+    }
+    .map_err(|_| VerifyError::Malformed)?;
+    let canonical = canonical_value(body).ok_or(VerifyError::Malformed)?;
     let verified = any_hmac(
         &text_keys(secrets),
         &[timestamp.as_bytes(), b".", &canonical],
@@ -155,7 +182,7 @@ mod tests {
                 Err(VerifyError::Stale),
             ),
             (
-                "a timestamp in seconds",
+                "a timestamp that was not signed",
                 format!("t={}, v1={A_V1}", AT / 1000),
                 AT,
                 Err(VerifyError::Mismatch),
@@ -177,6 +204,27 @@ mod tests {
             Some(VerifyError::Missing)
         );
         assert_eq!(sign(&[&Secret::new("")], at(AT), A.as_bytes()), None);
+    }
+
+    #[test]
+    fn a_timestamp_in_seconds_is_read_as_the_documentation_has_it() {
+        let key = hmac_key(b"rafiki-test-secret").expect("it is not empty");
+        let seconds = (AT / 1000).to_string();
+        let body = canonical(A.as_bytes()).expect("it is JSON");
+        let tag = hmac_sign(&key, &[seconds.as_bytes(), b".", &body]);
+        let header = format!(
+            "t={seconds}, v1={}",
+            data_encoding::HEXLOWER.encode(tag.as_ref())
+        );
+        let cases = [
+            ("at once", 0, Ok(())),
+            ("300 s late", 300_000 - AT % 1000, Ok(())),
+            ("301 s late", 301_000, Err(VerifyError::Stale)),
+            ("301 s early", -301_000, Err(VerifyError::Stale)),
+        ];
+        for (name, later, want) in cases {
+            assert_eq!(check(&header, A, &[secret()], AT + later), want, "{name}");
+        }
     }
 
     #[test]
