@@ -345,13 +345,14 @@ impl Defer for MemoryQueues {
     ) -> Result<(), QueueError> {
         let line = self.line(queue)?;
         let now = self.clock.now();
-        let deferred = leases.iter().filter(|(receipt, wait)| {
-            line.with_leased(receipt, |state, key, mut stored| {
+        let gone = leases.iter().enumerate().filter(|(_, (receipt, wait))| {
+            !line.with_leased(receipt, |state, key, mut stored| {
                 stored.visible_at = later(now, *wait);
                 stored.in_flight = *wait > SignedDuration::ZERO;
                 state.put_back(key, stored);
             })
         });
-        partly(leases.len(), leases.len() - deferred.count())
+        let refused = gone.map(|(index, _)| index).collect();
+        partly(leases.len(), refused)
     }
 }

@@ -89,12 +89,12 @@ pub enum QueueError {
     #[error("the queue is unavailable")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The queue took some entries of a batch and refused others.
-    #[error("the queue refused {refused} of {sent} messages")]
+    #[error("the queue refused {} of {sent} messages", .refused.len())]
     Partly {
         /// How many were sent.
         sent: usize,
-        /// How many of them were refused.
-        refused: usize,
+        /// The places of those that were refused, from 0; the others were taken.
+        refused: Vec<usize>,
     },
     /// A message is longer than a queue takes; nothing was sent.
     #[error("a message of {size} bytes is longer than the {MESSAGE_MOST} that a queue takes")]
@@ -104,9 +104,9 @@ pub enum QueueError {
     },
 }
 
-/// What it means that of so many messages so many were refused.
-fn partly(sent: usize, refused: usize) -> Result<(), QueueError> {
-    if refused == 0 {
+/// What it means that of so many messages those at these places were refused.
+fn partly(sent: usize, refused: Vec<usize>) -> Result<(), QueueError> {
+    if refused.is_empty() {
         Ok(())
     } else {
         Err(QueueError::Partly { sent, refused })
@@ -119,7 +119,8 @@ pub trait Enqueue: Send + Sync {
     /// Sends all `messages`, in as few requests as the limits on a batch allow; they are durable when it returns.
     ///
     /// # Errors
-    /// See [`QueueError`]. After an error any of them may or may not have been sent.
+    /// See [`QueueError`]. After an error any of them may or may not have been sent, but for [`QueueError::Partly`], which
+    /// names those that were not.
     async fn send(&self, queue: Queue, messages: Vec<Message>) -> Result<(), QueueError>;
 }
 

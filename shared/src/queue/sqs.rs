@@ -75,11 +75,18 @@ impl SqsQueues {
         Ok(())
     }
 
-    /// Sends the messages of one request; answers how many were refused.
-    async fn send_some(&self, url: &str, messages: Vec<Message>) -> Result<usize, QueueError> {
+    /// Sends the messages of one request, the first of which has the place `first`; answers the places of those that were
+    /// refused.
+    async fn send_some(
+        &self,
+        url: &str,
+        first: usize,
+        messages: Vec<Message>,
+    ) -> Result<Vec<usize>, QueueError> {
+        let sent = messages.len();
         let entry = |(index, message): (usize, Message)| {
             SendMessageBatchRequestEntry::builder()
-                .id(index.to_string())
+                .id((first + index).to_string())
                 .set_delay_seconds(delay(&message))
                 .message_body(message.body)
                 .set_message_group_id(message.group)
@@ -89,7 +96,8 @@ impl SqsQueues {
         let entries = built(messages.into_iter().enumerate().map(entry))?;
         let request = self.client.send_message_batch().queue_url(url);
         let answer = request.set_entries(Some(entries)).send().await;
-        Ok(answer.map_err(unavailable)?.failed.len())
+        let failed = answer.map_err(unavailable)?.failed;
+        Ok(places(failed.iter().map(|entry| entry.id()), first, sent))
     }
 }
 
@@ -113,12 +121,18 @@ impl Enqueue for SqsQueues {
             .iter()
             .any(|message| message.deduplication.is_some());
         let at_once = if ordered { 1 } else { AT_ONCE };
-        let refused: Vec<usize> = stream::iter(batches(messages))
-            .map(|batch| self.send_some(url, batch))
+        let mut first = 0;
+        let batches = batches(messages).into_iter().map(|batch| {
+            let place = first;
+            first += batch.len();
+            (place, batch)
+        });
+        let refused: Vec<Vec<usize>> = stream::iter(batches)
+            .map(|(first, batch)| self.send_some(url, first, batch))
             .buffered(at_once)
             .try_collect()
             .await?;
-        partly(sent, refused.into_iter().sum())
+        partly(sent, refused.concat())
     }
 }
 
@@ -172,18 +186,21 @@ impl Lease for SqsQueues {
 
     async fn delete(&self, queue: Queue, receipts: Vec<Receipt>) -> Result<(), QueueError> {
         let url = self.url(queue)?;
-        let mut refused = 0;
-        for some in receipts.chunks(ENTRIES_MOST) {
+        let mut refused = Vec::new();
+        for (number, some) in receipts.chunks(ENTRIES_MOST).enumerate() {
+            let first = number * ENTRIES_MOST;
             let entry = |(index, receipt): (usize, &Receipt)| {
                 DeleteMessageBatchRequestEntry::builder()
-                    .id(index.to_string())
+                    .id((first + index).to_string())
                     .receipt_handle(&receipt.0)
                     .build()
             };
             let entries = built(some.iter().enumerate().map(entry))?;
             let request = self.client.delete_message_batch().queue_url(url);
             let answer = request.set_entries(Some(entries)).send().await;
-            refused += answer.map_err(unavailable)?.failed.len();
+            let failed = answer.map_err(unavailable)?.failed;
+            let ids = failed.iter().map(|entry| entry.id());
+            refused.extend(places(ids, first, some.len()));
         }
         partly(receipts.len(), refused)
     }
@@ -197,11 +214,12 @@ impl Defer for SqsQueues {
         leases: Vec<(Receipt, SignedDuration)>,
     ) -> Result<(), QueueError> {
         let url = self.url(queue)?;
-        let mut refused = 0;
-        for some in leases.chunks(ENTRIES_MOST) {
+        let mut refused = Vec::new();
+        for (number, some) in leases.chunks(ENTRIES_MOST).enumerate() {
+            let first = number * ENTRIES_MOST;
             let entry = |(index, (receipt, wait)): (usize, &(Receipt, SignedDuration))| {
                 ChangeMessageVisibilityBatchRequestEntry::builder()
-                    .id(index.to_string())
+                    .id((first + index).to_string())
                     .receipt_handle(&receipt.0)
                     .visibility_timeout(seconds(*wait, HIDDEN_MOST))
                     .build()
@@ -209,10 +227,21 @@ impl Defer for SqsQueues {
             let entries = built(some.iter().enumerate().map(entry))?;
             let request = self.client.change_message_visibility_batch().queue_url(url);
             let answer = request.set_entries(Some(entries)).send().await;
-            refused += answer.map_err(unavailable)?.failed.len();
+            let failed = answer.map_err(unavailable)?.failed;
+            let ids = failed.iter().map(|entry| entry.id());
+            refused.extend(places(ids, first, some.len()));
         }
         partly(leases.len(), refused)
     }
+}
+
+/// The places that the ids of failed entries name. If one names none, no entry of the request is taken for done.
+fn places<'a>(ids: impl Iterator<Item = &'a str>, first: usize, sent: usize) -> Vec<usize> {
+    let all = first..first + sent;
+    let named: Option<Vec<usize>> = ids
+        .map(|id| id.parse().ok().filter(|place| all.contains(place)))
+        .collect();
+    named.unwrap_or_else(|| all.clone().collect())
 }
 
 /// Whole seconds, rounded up.
@@ -338,6 +367,20 @@ mod tests {
             assert_eq!(got, want, "{sizes:?}");
             let order: Vec<usize> = batches.concat().iter().map(Message::size).collect();
             assert_eq!(order, sizes);
+        }
+    }
+
+    #[test]
+    fn failed_entries_are_told_by_their_places_and_a_strange_answer_takes_nothing_for_done() {
+        let cases: [(&[&str], Vec<usize>); 5] = [
+            (&[], vec![]),
+            (&["10", "12"], vec![10, 12]),
+            (&["9"], vec![10, 11, 12]),
+            (&["13"], vec![10, 11, 12]),
+            (&["10", "x"], vec![10, 11, 12]),
+        ];
+        for (ids, want) in cases {
+            assert_eq!(places(ids.iter().copied(), 10, 3), want, "{ids:?}");
         }
     }
 
