@@ -5,14 +5,16 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use data_encoding::HEXLOWER;
 use futures::future::try_join_all;
+use jiff::SignedDuration;
 use shared::decision::{OnFailure, Policy};
 use shared::delivery::{Endpoint, EndpointState};
 use shared::ids::KeyId;
 use shared::secret::Secret;
+use shared::signature::TOLERANCE;
 use shared::store::{
     Accounts, BillingAccounts, Claimed, Credential, Credentials, EndpointAdmin, EndpointRecord,
-    Endpoints, Keys, Made, PublisherRecord, Publishers, Put, Scope, StoreError, TenantRecord,
-    Tenants,
+    Endpoints, Keys, Made, PaymentBackends, PublisherRecord, Publishers, Put, Scope, StoreError,
+    TenantRecord, Tenants,
 };
 use tests::sample::{account, acme, at, endpoint, endpoint_id, key, tenant};
 use tests::table::Table;
@@ -261,6 +263,7 @@ async fn nothing_is_kept_for_a_tenant_that_is_not_there() -> Result<()> {
         let publisher = PublisherRecord {
             tenant: id,
             secrets: vec![Secret::new("rafiki_hush")],
+            tolerance: TOLERANCE,
             created_at: at(2),
         };
         assert_eq!(store.put_rafiki(&publisher).await?, Put::NoTenant);
@@ -368,12 +371,18 @@ async fn a_publisher_is_made_replaced_and_removed() -> Result<()> {
     let publisher = |secret: &str, second| PublisherRecord {
         tenant: acme(),
         secrets: vec![Secret::new(secret)],
+        tolerance: SignedDuration::from_secs(second),
         created_at: at(second),
     };
     assert_eq!(store.rafiki(&acme()).await?, None);
     assert_eq!(store.put_rafiki(&publisher("one", 1)).await?, Put::New);
     assert_eq!(store.put_rafiki(&publisher("two", 2)).await?, Put::Replaced);
-    assert_eq!(store.rafiki(&acme()).await?, Some(publisher("two", 1)));
+    let want = PublisherRecord {
+        created_at: at(1),
+        ..publisher("two", 2)
+    };
+    assert_eq!(store.rafiki(&acme()).await?.as_ref(), Some(&want));
+    assert_eq!(store.payment_backend(&acme()).await?, Some(want));
     assert!(store.delete_rafiki(&acme()).await?);
     assert!(!store.delete_rafiki(&acme()).await?);
     Ok(())
@@ -394,6 +403,7 @@ async fn no_secret_rests_in_clear_and_none_opens_in_another_item() -> Result<()>
     let publisher = PublisherRecord {
         tenant: acme(),
         secrets: vec![Secret::new("rafiki_hush")],
+        tolerance: TOLERANCE,
         created_at: at(1),
     };
     assert_eq!(store.put_rafiki(&publisher).await?, Put::New);
@@ -503,6 +513,7 @@ async fn with_a_tenant_goes_everything_that_let_it_in_and_nothing_of_others() ->
         let publisher = PublisherRecord {
             tenant,
             secrets,
+            tolerance: TOLERANCE,
             created_at: at(1),
         };
         assert_eq!(store.put_rafiki(&publisher).await?, Put::New);

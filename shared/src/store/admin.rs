@@ -1,7 +1,7 @@
 //! Configuration, for the operator's side: what `console` writes and the other functions read.
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Read, StoreError, Version};
@@ -272,11 +272,13 @@ pub struct PublisherRecord {
     pub tenant: TenantId,
     /// Its live signature secrets.
     pub secrets: Vec<Secret>,
+    /// How far a signature's timestamp may lie from our clock, either way.
+    pub tolerance: SignedDuration,
     /// When it was made.
     pub created_at: Timestamp,
 }
 
-/// The Rafiki publisher of a tenant.
+/// The Rafiki publisher of a tenant, for the operator. Reading at the doors is [`super::PaymentBackends`].
 #[async_trait]
 pub trait Publishers: Send + Sync {
     /// Makes or replaces it, and keeps when it was made.

@@ -8,7 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{BillingAccounts, Endpoints, StoreError};
+use super::{
+    BillingAccounts, Credential, Credentials, Endpoints, KnownTenants, PaymentBackends,
+    PublisherRecord, StoreError,
+};
 use crate::delivery::Endpoint;
 use crate::ids::{ConnectorAccountId, EndpointId, ProfileId, TenantId};
 use crate::platform::BillingAccount;
@@ -29,6 +32,23 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
             clock,
             entries: Mutex::new(HashMap::new()),
         }
+    }
+
+    /// What is kept under `key`, or what `read` finds.
+    async fn through<E>(
+        &self,
+        key: K,
+        read: impl Future<Output = Result<Option<V>, E>> + Send,
+    ) -> Result<Option<V>, E> {
+        if let Some(value) = self.get(&key) {
+            return Ok(Some(value));
+        }
+        let read_at = self.clock.now();
+        let found = read.await?;
+        if let Some(value) = &found {
+            self.put(key, value.clone(), read_at);
+        }
+        Ok(found)
     }
 
     fn get(&self, key: &K) -> Option<V> {
@@ -54,7 +74,7 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
 pub struct CachedEndpoints {
     inner: Arc<dyn Endpoints>,
     all: Cache<TenantId, Vec<Endpoint>>,
-    one: Cache<(TenantId, EndpointId), Option<Endpoint>>,
+    one: Cache<(TenantId, EndpointId), Endpoint>,
 }
 
 impl CachedEndpoints {
@@ -72,13 +92,9 @@ impl CachedEndpoints {
 #[async_trait]
 impl Endpoints for CachedEndpoints {
     async fn endpoints(&self, tenant: &TenantId) -> Result<Vec<Endpoint>, StoreError> {
-        if let Some(endpoints) = self.all.get(tenant) {
-            return Ok(endpoints);
-        }
-        let read_at = self.all.clock.now();
-        let endpoints = self.inner.endpoints(tenant).await?;
-        self.all.put(tenant.clone(), endpoints.clone(), read_at);
-        Ok(endpoints)
+        let read = async { self.inner.endpoints(tenant).await.map(Some) };
+        let found = self.all.through(tenant.clone(), read).await?;
+        Ok(found.unwrap_or_default())
     }
 
     async fn endpoint(
@@ -87,15 +103,7 @@ impl Endpoints for CachedEndpoints {
         id: &EndpointId,
     ) -> Result<Option<Endpoint>, StoreError> {
         let key = (tenant.clone(), id.clone());
-        if let Some(endpoint) = self.one.get(&key) {
-            return Ok(endpoint);
-        }
-        let read_at = self.one.clock.now();
-        let endpoint = self.inner.endpoint(tenant, id).await?;
-        if endpoint.is_some() {
-            self.one.put(key, endpoint.clone(), read_at);
-        }
-        Ok(endpoint)
+        self.one.through(key, self.inner.endpoint(tenant, id)).await
     }
 
     async fn mark_gone(&self, tried: &Endpoint) -> Result<(), StoreError> {
@@ -103,22 +111,26 @@ impl Endpoints for CachedEndpoints {
     }
 }
 
-/// Billing accounts through the cache.
-pub struct CachedAccounts {
-    inner: Arc<dyn BillingAccounts>,
-    cache: Cache<(ProfileId, ConnectorAccountId), Option<BillingAccount>>,
+/// A port of one question through the cache.
+pub struct Cached<P: ?Sized, K, V> {
+    inner: Arc<P>,
+    cache: Cache<K, V>,
 }
 
-impl CachedAccounts {
+impl<P: ?Sized, K: Eq + Hash, V: Clone> Cached<P, K, V> {
     /// Reads through to `inner`.
     #[must_use]
-    pub fn new(inner: Arc<dyn BillingAccounts>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(inner: Arc<P>, clock: Arc<dyn Clock>) -> Self {
         Self {
             inner,
             cache: Cache::new(clock),
         }
     }
 }
+
+/// Billing accounts through the cache.
+pub type CachedAccounts =
+    Cached<dyn BillingAccounts, (ProfileId, ConnectorAccountId), BillingAccount>;
 
 #[async_trait]
 impl BillingAccounts for CachedAccounts {
@@ -128,14 +140,44 @@ impl BillingAccounts for CachedAccounts {
         account: &ConnectorAccountId,
     ) -> Result<Option<BillingAccount>, StoreError> {
         let key = (profile.clone(), account.clone());
-        if let Some(found) = self.cache.get(&key) {
-            return Ok(found);
-        }
-        let read_at = self.cache.clock.now();
-        let found = self.inner.billing_account(profile, account).await?;
-        if found.is_some() {
-            self.cache.put(key, found.clone(), read_at);
-        }
-        Ok(found)
+        let read = self.inner.billing_account(profile, account);
+        self.cache.through(key, read).await
+    }
+}
+
+/// Keys through the cache: one that is revoked opens doors for as long.
+pub type CachedCredentials = Cached<dyn Credentials, String, Credential>;
+
+#[async_trait]
+impl Credentials for CachedCredentials {
+    async fn credential(&self, hash: &str) -> Result<Option<Credential>, StoreError> {
+        let read = self.inner.credential(hash);
+        self.cache.through(hash.to_owned(), read).await
+    }
+}
+
+/// Payment backends through the cache.
+pub type CachedBackends = Cached<dyn PaymentBackends, TenantId, PublisherRecord>;
+
+#[async_trait]
+impl PaymentBackends for CachedBackends {
+    async fn payment_backend(
+        &self,
+        tenant: &TenantId,
+    ) -> Result<Option<PublisherRecord>, StoreError> {
+        let read = self.inner.payment_backend(tenant);
+        self.cache.through(tenant.clone(), read).await
+    }
+}
+
+/// Which tenants there are, through the cache.
+pub type CachedTenants = Cached<dyn KnownTenants, TenantId, ()>;
+
+#[async_trait]
+impl KnownTenants for CachedTenants {
+    async fn is_known(&self, tenant: &TenantId) -> Result<bool, StoreError> {
+        let read = async { Ok(self.inner.is_known(tenant).await?.then_some(())) };
+        let found = self.cache.through(tenant.clone(), read).await?;
+        Ok(found.is_some())
     }
 }

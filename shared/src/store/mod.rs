@@ -20,7 +20,9 @@ pub use admin::{
     AccountRecord, Accounts, Claimed, Credential, Credentials, EndpointAdmin, EndpointRecord,
     KeyRecord, Keys, Made, PublisherRecord, Publishers, Put, Scope, TenantRecord, Tenants,
 };
-pub use cached::{CachedAccounts, CachedEndpoints};
+pub use cached::{
+    Cached, CachedAccounts, CachedBackends, CachedCredentials, CachedEndpoints, CachedTenants,
+};
 pub use quarantine::{Cause, Quarantine, QuarantineAdmin, Quarantined};
 
 use crate::delivery::{Delivery, DeliveryKey, Endpoint};
@@ -319,4 +321,27 @@ pub trait BillingAccounts: Send + Sync {
         profile: &ProfileId,
         account: &ConnectorAccountId,
     ) -> Result<Option<BillingAccount>, StoreError>;
+}
+
+/// Payment backends, for the doors.
+#[async_trait]
+pub trait PaymentBackends: Send + Sync {
+    /// The backend that publishes for a tenant, with its secrets open.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn payment_backend(
+        &self,
+        tenant: &TenantId,
+    ) -> Result<Option<PublisherRecord>, StoreError>;
+}
+
+/// Which tenants there are, for the doors: an operator's key may name any.
+#[async_trait]
+pub trait KnownTenants: Send + Sync {
+    /// Whether there is such a tenant.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn is_known(&self, tenant: &TenantId) -> Result<bool, StoreError>;
 }

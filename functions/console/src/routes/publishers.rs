@@ -4,9 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
+use jiff::SignedDuration;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use shared::signature::TOLERANCE;
 use shared::store::PublisherRecord;
 
 use super::billing_accounts::check_secrets;
@@ -30,10 +32,22 @@ pub(crate) fn routes() -> Vec<Route> {
 /// A publisher to be.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"secrets": ["0Jm7QkS1vXb4Zt9RyN3w"]}))]
+#[schema(example = json!({"secrets": ["0Jm7QkS1vXb4Zt9RyN3w"], "tolerance_seconds": 300}))]
 pub(crate) struct PublisherBody {
     /// 1 to 5 live secrets of 16 to 256 characters; an event signed with any of them is genuine.
     secrets: Vec<String>,
+    /// How far a signature's timestamp may lie from our clock, either way, in seconds: 1 to 86400. Left out, 300.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 86_400)]
+    tolerance_seconds: Option<u32>,
+}
+
+fn tolerance(given: Option<u32>) -> Result<SignedDuration, Refusal> {
+    match given {
+        None => Ok(TOLERANCE),
+        Some(seconds @ 1..=86_400) => Ok(SignedDuration::from_secs(i64::from(seconds))),
+        Some(_) => Err(Refusal::field("tolerance_seconds", "must be 1 to 86400")),
+    }
 }
 
 /// Makes the Rafiki publisher of a tenant, or replaces it. 201 when it is new.
@@ -51,11 +65,13 @@ pub(crate) async fn put(
     Body(body): Body<PublisherBody>,
 ) -> Result<(StatusCode, Json<PublisherView>), Refusal> {
     let secrets = check_secrets("secrets", body.secrets)?;
+    let tolerance = tolerance(body.tolerance_seconds)?;
     let before = console.publishers.rafiki(&tenant).await?;
     let created_at = before.map_or_else(|| console.clock.now(), |before| before.created_at);
     let publisher = PublisherRecord {
         tenant,
         secrets,
+        tolerance,
         created_at,
     };
     let put = console.publishers.put_rafiki(&publisher).await?;

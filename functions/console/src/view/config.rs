@@ -143,12 +143,14 @@ impl From<AccountRecord> for AccountView {
 
 /// A payment backend that may publish events, without its secrets.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({"publisher": "rafiki", "secret_count": 2, "created_at": "2026-11-22T09:00:00Z"}))]
+#[schema(example = json!({"publisher": "rafiki", "secret_count": 2, "tolerance_seconds": 300, "created_at": "2026-11-22T09:00:00Z"}))]
 pub(crate) struct PublisherView {
     /// What it is: `rafiki`.
     publisher: &'static str,
     /// How many secrets are live.
     secret_count: usize,
+    /// How far a signature's timestamp may lie from our clock, either way, in seconds.
+    tolerance_seconds: i64,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -159,6 +161,7 @@ impl From<PublisherRecord> for PublisherView {
         Self {
             publisher: "rafiki",
             secret_count: record.secrets.len(),
+            tolerance_seconds: record.tolerance.as_secs(),
             created_at: record.created_at,
         }
     }

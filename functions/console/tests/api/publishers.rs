@@ -24,15 +24,18 @@ async fn a_publisher_is_made_replaced_read_listed_and_removed() {
     );
 
     let made = world.put(PATH, json!({"secrets": [SECRET]})).await;
-    let want = json!({"publisher": "rafiki", "secret_count": 1, "created_at": START});
+    let want = json!({"publisher": "rafiki", "secret_count": 1, "tolerance_seconds": 300, "created_at": START});
     assert_eq!((made.status, &made.body), (201, &want));
     assert!(!world.dump().await.contains(SECRET), "it rests sealed");
 
     world.pass(60);
     let replaced = world
-        .put(PATH, json!({"secrets": [SECRET, "fedcba9876543210"]}))
+        .put(
+            PATH,
+            json!({"secrets": [SECRET, "fedcba9876543210"], "tolerance_seconds": 86_400}),
+        )
         .await;
-    let want = json!({"publisher": "rafiki", "secret_count": 2, "created_at": START});
+    let want = json!({"publisher": "rafiki", "secret_count": 2, "tolerance_seconds": 86_400, "created_at": START});
     assert_eq!((replaced.status, &replaced.body), (200, &want));
     assert_eq!(world.get(PATH).await.body, want);
     let listed = world.get("/v1/tenants/acme/publishers").await;
@@ -54,6 +57,14 @@ async fn each_wrong_field_is_named() {
         (
             json!({"secrets": [SECRET, "secretsecretsecret"]}),
             "`secrets[1]`: must not be a default or placeholder; draw it at random",
+        ),
+        (
+            json!({"secrets": [SECRET], "tolerance_seconds": 0}),
+            "`tolerance_seconds`: must be 1 to 86400",
+        ),
+        (
+            json!({"secrets": [SECRET], "tolerance_seconds": 86_401}),
+            "`tolerance_seconds`: must be 1 to 86400",
         ),
     ];
     let world = World::start().await;

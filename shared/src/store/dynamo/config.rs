@@ -11,8 +11,8 @@ use crate::ids::{ConnectorAccountId, EndpointId, KeyId, ProfileId, TenantId};
 use crate::platform::BillingAccount;
 use crate::store::{
     AccountRecord, Accounts, BillingAccounts, Claimed, Credential, Credentials, EndpointAdmin,
-    EndpointRecord, Endpoints, KeyRecord, Keys, Made, PublisherRecord, Publishers, Put, Read,
-    StoreError, TenantRecord, Tenants, Version, item,
+    EndpointRecord, Endpoints, KeyRecord, Keys, KnownTenants, Made, PaymentBackends,
+    PublisherRecord, Publishers, Put, Read, StoreError, TenantRecord, Tenants, Version, item,
 };
 use crate::time::later;
 
@@ -84,6 +84,15 @@ impl Tenants for DynamoStore {
             })
             .await?;
         Ok(matches!(buried, Changed::From(_)) || !items.is_empty())
+    }
+}
+
+#[async_trait]
+impl KnownTenants for DynamoStore {
+    async fn is_known(&self, tenant: &TenantId) -> Result<bool, StoreError> {
+        let found = self.get(&item::tenant_key(tenant), false).await?;
+        let known = found.as_ref().map_or(Ok(None), item::tenant)?;
+        Ok(known.is_some())
     }
 }
 
@@ -363,5 +372,18 @@ impl Publishers for DynamoStore {
 
     async fn delete_rafiki(&self, tenant: &TenantId) -> Result<bool, StoreError> {
         Ok(self.remove(&item::rafiki_key(tenant)).await?.is_some())
+    }
+}
+
+#[async_trait]
+impl PaymentBackends for DynamoStore {
+    async fn payment_backend(
+        &self,
+        tenant: &TenantId,
+    ) -> Result<Option<PublisherRecord>, StoreError> {
+        let found = self.get(&item::rafiki_key(tenant), false).await?;
+        found
+            .map(|item| item::rafiki(tenant, &item, self.vault()))
+            .transpose()
     }
 }

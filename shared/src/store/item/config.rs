@@ -17,6 +17,7 @@ use crate::ids::{ConnectorAccountId, EndpointId, KeyId, ProfileId, TenantId};
 use crate::platform::account::Settings;
 use crate::platform::{BillingAccount, Platform};
 use crate::secret::{Context, Keyring, Sealed, Secret};
+use crate::signature::TOLERANCE;
 use crate::store::{
     AccountRecord, Credential, EndpointRecord, KeyRecord, PublisherRecord, Read, Scope, StoreError,
     TenantRecord, Version,
@@ -30,6 +31,7 @@ const KEY_ID: &str = "id";
 const KEY_HASH: &str = "kh";
 const NAME: &str = "nm";
 const FREE: &str = "fr";
+const TOLERANCE_S: &str = "tl";
 
 const TENANTS: &str = "TENANTS";
 const ENDPOINT: &str = "EP#";
@@ -591,6 +593,8 @@ pub(crate) fn new_rafiki(
     item.insert(CREATED.to_owned(), nanoseconds(created));
     let sealed = vault.seal_all(secrets, &publisher.tenant, &key);
     item.insert(SECRETS.to_owned(), sealed);
+    let tolerance = number(publisher.tolerance.as_secs());
+    item.insert(TOLERANCE_S.to_owned(), tolerance);
     item
 }
 
@@ -614,9 +618,12 @@ pub(crate) fn rafiki(
 ) -> Result<PublisherRecord, StoreError> {
     let fields = Fields(item);
     let secrets = vault.open_all(fields, tenant, &fields.key()?)?;
+    // One that was made before it could be set has none.
+    let tolerance = fields.optional_number(TOLERANCE_S)?;
     Ok(PublisherRecord {
         tenant: tenant.clone(),
         secrets: secrets.into_iter().map(|(secret, _)| secret).collect(),
+        tolerance: tolerance.map_or(TOLERANCE, SignedDuration::from_secs),
         created_at: fields.time(CREATED)?,
     })
 }

@@ -30,6 +30,7 @@
 //! | `ss` `ak` | sealed secrets, each with `s` (sealed) and `u` (until, ns); the sealed API key |
 //! | `tn` `id` `kh` `nm` | tenant, key id, a key's hash, a display name or label |
 //! | `fr` | of a deleted tenant, and all it has left: from when on its name is free (ns) |
+//! | `tl` | of a publisher: how old its signatures may be (s) |
 //! | `qu` `ca` `ct` `pn` `n` | of a message set aside: queue, cause, receipts, number of further parts; panics |
 //!
 //! Names are short because a write is billed by the kilobyte, names included.
