@@ -2,7 +2,8 @@
 //!
 //! # The flow
 //! ```text
-//! billing platform -> ingest -> q:recover -> recover -> q:fanout -> fanout -> q:deliver -> deliver -> merchant
+//! billing platform -> ingest -> q:recover -> recover -> q:fanout -> fanout -> q:deliver -> deliver -> endpoint
+//! payment backend  -> publish -> q:fanout
 //!                                                  sweep: parked deliveries -> q:deliver, dead letters -> table
 //! operator         -> console: tenants, keys, endpoints, billing accounts; events, deliveries, replay
 //! ```
@@ -14,6 +15,7 @@
 //! Arrows point down, or along the domain line; nothing else is imported.
 //! ```text
 //! adapters  store::dynamo  queue::{sqs, memory}  transport::{https, scripted}
+//! doors     access
 //! ports     store  queue  transport
 //! domain    platform -> recovery -> event    platform -> signature    decision -> delivery -> event, signature
 //! words     ids  money  time  entropy  secret  problem
@@ -22,6 +24,7 @@
 //! Without default features the crate has no AWS SDK and no HTTP client: words, domain, ports and the in-process
 //! queue stand alone.
 
+pub mod access;
 #[cfg(feature = "aws")]
 pub mod aws;
 pub mod config;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::extract::FromRequestParts;
-use axum::http::header::AUTHORIZATION;
+use axum::http::Method;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method};
 
+use shared::access::bearer;
 use shared::ids::TenantId;
-use shared::secret::{Secret, key_hash};
+use shared::secret::key_hash;
 use shared::store::Scope;
 
 use crate::handler::Console;
@@ -33,17 +33,6 @@ impl Caller {
             Scope::Tenant { tenant: own } => own.as_str() == tenant,
         }
     }
-}
-
-/// The key of `Authorization: Bearer <key>`; the scheme's case does not matter, and there must be one header only.
-fn bearer(headers: &HeaderMap) -> Option<Secret> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else {
-        return None;
-    };
-    let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
-    let key = key.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty()).then(|| Secret::new(key))
 }
 
 impl FromRequestParts<Arc<Console>> for Caller {
@@ -155,35 +144,5 @@ impl FromRequestParts<Arc<Console>> for Existing {
     ) -> Result<Self, Refusal> {
         let Reached { tenant, .. } = Reached::from_request_parts(parts, console).await?;
         Ok(Self(tenant))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_bearer_key_is_read_and_nothing_else() {
-        let cases: [(&[&'static str], Option<&str>); 8] = [
-            (&["Bearer prk_1"], Some("prk_1")),
-            (&["bearer prk_1"], Some("prk_1")),
-            (&["Bearer  prk_1 "], Some("prk_1")),
-            (&["Bearer "], None),
-            (&["Bearer"], None),
-            (&["Basic prk_1"], None),
-            (&["Bearer a", "Bearer b"], None),
-            (&[], None),
-        ];
-        for (values, want) in cases {
-            let headers: HeaderMap = values
-                .iter()
-                .map(|value| (AUTHORIZATION, value.parse().expect("a header's value")))
-                .collect();
-            assert_eq!(
-                bearer(&headers).as_ref().map(Secret::expose),
-                want,
-                "{values:?}"
-            );
-        }
     }
 }
