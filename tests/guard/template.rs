@@ -42,7 +42,9 @@ fn title(name: &str) -> String {
         .collect()
 }
 
-const FUNCTIONS: [&str; 6] = ["ingest", "recover", "fanout", "deliver", "sweep", "console"];
+const FUNCTIONS: [&str; 7] = [
+    "ingest", "publish", "recover", "fanout", "deliver", "sweep", "console",
+];
 
 /// What a function's root reads of its environment, by the readers of `shared::config` that it calls.
 fn read_by(main: &str) -> BTreeSet<String> {

@@ -35,6 +35,11 @@ pub enum Refusal {
     NoSuchPath,
     /// The path has routes, but none for this method.
     MethodNotAllowed,
+    /// Another function answers on this path and method, at a URL of its own.
+    Elsewhere {
+        /// Which.
+        function: &'static str,
+    },
     /// What the path names is not there.
     NotFound {
         /// What kind of thing.
@@ -138,6 +143,12 @@ impl Refusal {
             ),
             Self::NoSuchPath => Problem::no_such_path(),
             Self::MethodNotAllowed => Problem::method_not_allowed(),
+            Self::Elsewhere { function } => Problem::new(
+                StatusCode::MISDIRECTED_REQUEST,
+                "/problems/another-door",
+                "Another door",
+                format!("This is for `{function}`; send it to the function URL of `{function}`."),
+            ),
             Self::NotFound { noun, id } => Problem::new(
                 StatusCode::NOT_FOUND,
                 "/problems/not-found",
@@ -250,6 +261,7 @@ impl Refusal {
             | Self::OperatorsEndpoint
             | Self::NoSuchPath
             | Self::MethodNotAllowed
+            | Self::Elsewhere { .. }
             | Self::NotFound { .. }
             | Self::NotJsonType
             | Self::BodyTooLong

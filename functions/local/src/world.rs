@@ -8,19 +8,24 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::Client;
 use axum::Router;
 use axum::extract::Request;
+use axum::http::Method;
 use console::handler::Console;
 use deliver::handler::Deliver;
 use fanout::handler::Fanout;
 use ingest::handler::Ingest;
 use jiff::SignedDuration;
+use publish::handler::Publish;
 use recover::handler::Recover;
+use shared::access::Access;
 use shared::delivery::Vetting;
 use shared::entropy::Entropy;
 use shared::problem::chain;
 use shared::queue::{Batch, Enqueue, Handle, Lease, Queue, QueueError, Received};
 use shared::secret::Keyring;
 use shared::store::dynamo::DynamoStore;
-use shared::store::{CachedAccounts, CachedEndpoints};
+use shared::store::{
+    CachedAccounts, CachedBackends, CachedCredentials, CachedEndpoints, CachedTenants,
+};
 use shared::time::Clock;
 use shared::transport::Transport;
 use sweep::handler::{Sweep, Swept, Trouble};
@@ -130,6 +135,16 @@ impl World {
             queues: enqueue.clone(),
             clock: clock.clone(),
         };
+        let publish = Publish {
+            access: Access {
+                credentials: Arc::new(CachedCredentials::new(store.clone(), clock.clone())),
+                tenants: Arc::new(CachedTenants::new(store.clone(), clock.clone())),
+                operator_key_hash: parts.operator_key_hash.clone(),
+            },
+            backends: Arc::new(CachedBackends::new(store.clone(), clock.clone())),
+            queues: enqueue.clone(),
+            clock: clock.clone(),
+        };
         let console = Console {
             tenants: store.clone(),
             keys: store.clone(),
@@ -147,10 +162,12 @@ impl World {
             vetting: parts.vetting,
             operator_key_hash: parts.operator_key_hash,
         };
-        let api = doors(
-            ingest::handler::router(ingest),
-            console::handler::router(console),
-        );
+        let api = Doors {
+            ingest: ingest::handler::router(ingest),
+            publish: publish::handler::router(publish),
+            console: console::handler::router(console),
+        }
+        .on_one_port();
         Self {
             store,
             queues,
@@ -253,12 +270,29 @@ impl World {
     }
 }
 
-/// The doors on one port, told apart by their paths as the template's routes do, so that what a door answers to a wrong
-/// path or method is its own.
-fn doors(ingest: Router, console: Router) -> Router {
-    Router::new().fallback_service(service_fn(move |request: Request| {
-        let webhook = request.uri().path().starts_with("/v2/webhooks/");
-        let door = if webhook { &ingest } else { &console };
-        door.clone().oneshot(request)
-    }))
+/// The doors.
+#[derive(Clone)]
+struct Doors {
+    ingest: Router,
+    publish: Router,
+    console: Router,
+}
+
+impl Doors {
+    /// The door that a request is for, by its method and path as the template's routes have it, so that what a door answers
+    /// to a wrong path or method is its own.
+    fn of(&self, request: &Request) -> &Router {
+        let path: Vec<_> = request.uri().path().split('/').skip(1).collect();
+        match (request.method(), path.as_slice()) {
+            (_, ["v2", "webhooks", ..]) => &self.ingest,
+            (&Method::POST, ["v1", "tenants", _, "events"]) => &self.publish,
+            _ => &self.console,
+        }
+    }
+
+    fn on_one_port(self) -> Router {
+        Router::new().fallback_service(service_fn(move |request: Request| {
+            self.of(&request).clone().oneshot(request)
+        }))
+    }
 }

@@ -1,9 +1,10 @@
-//! The OpenAPI document of everything that outsiders call or are sent: this API, the webhook door of `ingest`, and what
-//! receivers get.
+//! The OpenAPI document of everything that outsiders call or are sent: this API, the doors of `ingest` and
+//! `publish`, and what receivers get.
 //!
 //! Paths and shapes are derived from the handlers and the views; what all of them share (the key, the problems, the
 //! form of ids) is added here once. A test holds the document and the router together.
 
+mod doors;
 mod events;
 pub(crate) mod schema;
 
@@ -14,6 +15,8 @@ use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response, Schema};
 use utoipa::{Modify, OpenApi as Derive};
 
 use axum::http::StatusCode;
+
+use doors::Events;
 
 use crate::routes::{
     billing_accounts, endpoints, event_types, events as recorded, intents, keys, publishers,
@@ -81,7 +84,7 @@ pub fn document() -> Value {
         quarantine::delete,
     ),
     security(("key" = [])),
-    modifiers(&Webhooks, &Shared),
+    modifiers(&Webhooks, &Events, &Shared),
 )]
 struct Document;
 

@@ -36,13 +36,20 @@ const AT_ONCE: usize = 16;
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        ("/v1/tenants/{tenant}/events", get(list)),
+        ("/v1/tenants/{tenant}/events", get(list).post(elsewhere)),
         ("/v1/tenants/{tenant}/events/{event}", get(read)),
         (
             "/v1/tenants/{tenant}/events/{event}/deliveries/{endpoint}/replay",
             post(replay),
         ),
     ]
+}
+
+/// Events are posted to `publish`, which shares the path. This is reached behind function URLs only, and by mistake.
+async fn elsewhere(_: Within) -> Refusal {
+    Refusal::Elsewhere {
+        function: "publish",
+    }
 }
 
 /// Which events to list.

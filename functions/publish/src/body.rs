@@ -1,0 +1,111 @@
+//! The body of a request: bounded, and JSON that can be signed again.
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use http_body_util::LengthLimitError;
+use serde_json::Value;
+use shared::event::{Envelope, FieldError};
+
+use crate::reply::Refusal;
+
+/// The longest event that is taken, in bytes.
+pub const EVENT_MOST: usize = 256 * 1024;
+/// The longest array of events that is taken, in bytes.
+pub const ARRAY_MOST: usize = 700 * 1024;
+
+/// What is wrong with a field.
+pub(crate) fn wrong(field: &str, rule: impl Into<String>) -> FieldError {
+    // Somebody may have made up a very long name.
+    FieldError {
+        field: field.chars().take(128).collect(),
+        rule: rule.into(),
+    }
+}
+
+/// Receives a body of at most `most` bytes.
+pub(crate) async fn receive(
+    headers: &HeaderMap,
+    body: Body,
+    most: usize,
+) -> Result<Bytes, Refusal> {
+    if !is_json(headers) {
+        return Err(Refusal::NotJson);
+    }
+    axum::body::to_bytes(body, most).await.map_err(|error| {
+        let too_long = error.into_inner().is::<LengthLimitError>();
+        if too_long {
+            Refusal::TooLong(most)
+        } else {
+            Refusal::CutShort
+        }
+    })
+}
+
+/// No content type is taken for JSON, since senders differ; another one is not.
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(CONTENT_TYPE) else {
+        return true;
+    };
+    let media = value
+        .to_str()
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    media == "application/json" || (media.starts_with("application/") && media.ends_with("+json"))
+}
+
+/// A body, or an item of one, as text.
+pub(crate) fn text(body: &[u8]) -> Result<&str, FieldError> {
+    std::str::from_utf8(body).map_err(|_| wrong("body", "is not UTF-8"))
+}
+
+/// Parses a body, or an item of one. What passes has a canonical form, so it can be signed again when it is delivered.
+pub(crate) fn parse(text: &str) -> Result<Value, FieldError> {
+    serde_json::from_str(text).map_err(|error| {
+        let place = format!("line {}, column {}", error.line(), error.column());
+        wrong("body", format!("is not JSON at {place}"))
+    })
+}
+
+/// Reads an event from its text and what that was parsed into. Both have to be objects: where fields are asked for, the
+/// reader of the text takes a list of their values as well.
+pub(crate) fn envelope(text: &str, parsed: &Value) -> Result<Envelope, FieldError> {
+    if !parsed.is_object() {
+        let rule = "must be an object of `id`, `type` and `data`";
+        return Err(wrong("body", rule));
+    }
+    let envelope = Envelope::read(text)?;
+    if parsed.get("data").is_some_and(Value::is_object) {
+        Ok(envelope)
+    } else {
+        Err(wrong("data", "must be an object"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_not_be_signed_again_is_no_json_here_and_is_not_quoted() {
+        let deep = "[".repeat(200);
+        let cases = [
+            ("", "`body` is not JSON at line 1, column 0"),
+            ("hush", "`body` is not JSON at line 1, column 1"),
+            ("{} x", "`body` is not JSON at line 1, column 4"),
+            (&deep, "`body` is not JSON at line 1, column 128"),
+            (r#""\ud800""#, "`body` is not JSON at line 1, column 8"),
+            ("1e400", "`body` is not JSON at line 1, column 5"),
+        ];
+        for (text, want) in cases {
+            let got = parse(text).map_err(|wrong| wrong.to_string());
+            assert_eq!(got, Err(want.to_owned()), "{text}");
+        }
+        assert!(parse(r#"{"a":[12345678901234567890,1e21,"\ud83d\ude00"]}"#).is_ok());
+    }
+}
