@@ -58,14 +58,29 @@ impl Policy {
     #[must_use]
     pub fn default_for(scheme: Scheme) -> Self {
         match scheme {
-            Scheme::Rafiki => Self::Linear {
-                step_s: ten(),
-                max_retry: ten(),
-                cap_s: None,
-            },
+            Scheme::Rafiki => Self::rafiki(ten()),
             Scheme::StandardWebhooks => Self::Ladder {
                 waits_s: STANDARD_S.to_vec(),
             },
+        }
+    }
+
+    /// As the Rafiki documentation has it, with so many retries after the first try.
+    #[must_use]
+    pub fn rafiki(max_retry: u32) -> Self {
+        Self::Linear {
+            step_s: ten(),
+            max_retry,
+            cap_s: None,
+        }
+    }
+
+    /// How many retries follow the first try at most.
+    #[must_use]
+    pub fn retries(&self) -> u32 {
+        match self {
+            Self::Linear { max_retry, .. } => *max_retry,
+            Self::Ladder { waits_s } => u32::try_from(waits_s.len()).unwrap_or(u32::MAX),
         }
     }
 

@@ -26,6 +26,10 @@ use crate::request::{Body, Id};
 use crate::secrets::{SET_MOST, check, generate};
 use crate::view::{EndpointView, List};
 
+/// What Rafiki calls the deadline of a try, in milliseconds.
+const WEBHOOK_TIMEOUT: &str = "WEBHOOK_TIMEOUT";
+/// What Rafiki calls the number of retries.
+const WEBHOOK_MAX_RETRY: &str = "WEBHOOK_MAX_RETRY";
 /// The longest URL that is taken, in bytes.
 const URL_MOST: usize = 2048;
 /// The shortest deadline of a try.
@@ -92,6 +96,15 @@ pub(crate) struct EndpointBody {
     #[serde(default)]
     #[schema(minimum = 100, maximum = 20_000)]
     timeout_ms: Option<u32>,
+    /// `timeout_ms` as Rafiki's operators know it; for `rafiki` only.
+    #[serde(default, rename = "WEBHOOK_TIMEOUT")]
+    #[schema(minimum = 100, maximum = 20_000)]
+    webhook_timeout: Option<u32>,
+    /// How many retries follow the first try, 0 to 50, as Rafiki's operators know it; for `rafiki` only. It counts retries, as
+    /// Rafiki's documentation does; Rafiki's code counts the first try too.
+    #[serde(default, rename = "WEBHOOK_MAX_RETRY")]
+    #[schema(maximum = 50)]
+    webhook_max_retry: Option<u32>,
     /// Where it is asked to decide on incoming payments, under the rules of `url`; only for the role `ase`. Left out, it is
     /// not asked. Of several endpoints that are, the first by name that is switched on is asked.
     #[serde(default)]
@@ -117,6 +130,8 @@ impl EndpointBody {
         entropy: &dyn Entropy,
     ) -> Result<(Endpoint, Vec<Secret>), Refusal> {
         check_url("url", &self.url, vetting)?;
+        let timeout_ms = self.timeout()?;
+        let policy = self.policy()?;
         if let Some(url) = &self.decision_url {
             check_url("decision_url", url, vetting)?;
             if self.role != Role::Ase {
@@ -126,9 +141,6 @@ impl EndpointBody {
                 ));
             }
         }
-        let policy = self
-            .retry
-            .unwrap_or_else(|| Policy::default_for(self.scheme));
         let state = match (self.state, &before) {
             (Some(Switch::Enabled), _) | (None, None) => EndpointState::Enabled,
             (Some(Switch::Disabled), _) => EndpointState::Disabled,
@@ -159,7 +171,7 @@ impl EndpointBody {
             policy: policy
                 .check()
                 .map_err(|error| Refusal::field("retry", error.to_string()))?,
-            deadline: millis("timeout_ms", self.timeout_ms, DEADLINE_LEAST, DEADLINE_MOST)?
+            deadline: millis(timeout_ms.0, timeout_ms.1, DEADLINE_LEAST, DEADLINE_MOST)?
                 .unwrap_or_else(|| self.scheme.deadline()),
             useful_for: millis(
                 "useful_for_ms",
@@ -172,6 +184,51 @@ impl EndpointBody {
             url: self.url,
         };
         Ok((endpoint, made))
+    }
+
+    /// The deadline in milliseconds, under either of its names.
+    fn timeout(&self) -> Result<(&'static str, Option<u32>), Refusal> {
+        let Some(theirs) = self.webhook_timeout else {
+            return Ok(("timeout_ms", self.timeout_ms));
+        };
+        self.rafiki_only(WEBHOOK_TIMEOUT)?;
+        if self.timeout_ms.is_some_and(|ours| ours != theirs) {
+            return Err(Refusal::field(
+                WEBHOOK_TIMEOUT,
+                "must be the same as `timeout_ms`; send one of them",
+            ));
+        }
+        Ok((WEBHOOK_TIMEOUT, Some(theirs)))
+    }
+
+    /// The retries, under either of their names.
+    fn policy(&self) -> Result<Policy, Refusal> {
+        let ours = self.retry.clone();
+        let Some(theirs) = self.webhook_max_retry else {
+            return Ok(ours.unwrap_or_else(|| Policy::default_for(self.scheme)));
+        };
+        self.rafiki_only(WEBHOOK_MAX_RETRY)?;
+        if theirs > 50 {
+            return Err(Refusal::field(WEBHOOK_MAX_RETRY, "must be 0 to 50"));
+        }
+        match ours {
+            None => Ok(Policy::rafiki(theirs)),
+            Some(policy) if policy.retries() == theirs => Ok(policy),
+            Some(_) => Err(Refusal::field(
+                WEBHOOK_MAX_RETRY,
+                "must be the number of retries that `retry` has; send one of them",
+            )),
+        }
+    }
+
+    fn rafiki_only(&self, field: &'static str) -> Result<(), Refusal> {
+        match self.scheme {
+            Scheme::Rafiki => Ok(()),
+            Scheme::StandardWebhooks => {
+                let rule = "is for the scheme `rafiki`; send `timeout_ms` and `retry` for others";
+                Err(Refusal::field(field, rule))
+            }
+        }
     }
 }
 

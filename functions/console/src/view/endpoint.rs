@@ -51,6 +51,12 @@ pub(crate) struct EndpointView {
     retry: Policy,
     /// The deadline of a try, in milliseconds.
     timeout_ms: u64,
+    /// The same, as Rafiki's operators know it; for `rafiki` only.
+    #[serde(rename = "WEBHOOK_TIMEOUT", skip_serializing_if = "Option::is_none")]
+    webhook_timeout: Option<u64>,
+    /// How many retries follow the first try, as Rafiki's operators know it; for `rafiki` only.
+    #[serde(rename = "WEBHOOK_MAX_RETRY", skip_serializing_if = "Option::is_none")]
+    webhook_max_retry: Option<u32>,
     /// How long after it happened an event is still worth a retry, in milliseconds; `null` leaves it to the type.
     useful_for_ms: Option<u64>,
     /// Where it is asked to decide on incoming payments; `null` if it is not.
@@ -94,7 +100,11 @@ impl EndpointView {
             .secrets
             .iter()
             .filter(|live| live.until.is_none_or(|until| now < until));
+        let rafiki = endpoint.scheme == Scheme::Rafiki;
+        let timeout_ms = u64::try_from(endpoint.deadline.as_millis()).unwrap_or_default();
         Self {
+            webhook_timeout: rafiki.then_some(timeout_ms),
+            webhook_max_retry: rafiki.then(|| endpoint.policy.retries()),
             broken: endpoint.is_locked(now).then_some(LOCKED),
             live_secrets: live
                 .map(|live| LiveSecretView {
@@ -110,7 +120,7 @@ impl EndpointView {
             scheme: endpoint.scheme,
             event_types: endpoint.filter,
             retry: endpoint.policy,
-            timeout_ms: u64::try_from(endpoint.deadline.as_millis()).unwrap_or_default(),
+            timeout_ms,
             useful_for_ms: endpoint
                 .useful_for
                 .and_then(|window| u64::try_from(window.as_millis()).ok()),

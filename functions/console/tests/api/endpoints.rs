@@ -403,7 +403,7 @@ async fn each_wrong_field_is_named_with_what_it_must_be_and_nothing_is_quoted() 
         },
         Case {
             more: json!({"timeout": 5}),
-            detail: "`timeout`: is not known here; expected is one of `url`, `role`, `scheme`, `secrets`, `event_types`, `retry`, `timeout_ms`, `decision_url`, `useful_for_ms`, `state`",
+            detail: "`timeout`: is not known here; expected is one of `url`, `role`, `scheme`, `secrets`, `event_types`, `retry`, `timeout_ms`, `WEBHOOK_TIMEOUT`, `WEBHOOK_MAX_RETRY`, `decision_url`, `useful_for_ms`, `state`",
         },
     ];
     let world = World::start().await;

@@ -14,5 +14,6 @@ mod keys;
 mod operators;
 mod publishers;
 mod quarantine;
+mod rafiki_settings;
 mod refusals;
 mod tenants;
