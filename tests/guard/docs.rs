@@ -61,6 +61,8 @@ fn the_readme_names_the_demo_as_it_is() {
         local::demo::TENANT_KEY,
         local::demo::STRIPE_SECRET,
         &local::demo::webhook_path(),
+        local::demo::PUBLISHER_SECRET,
+        &local::demo::events_path(),
     ] {
         assert!(readme.contains(value), "README.md does not show `{value}`");
     }

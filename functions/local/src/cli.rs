@@ -6,7 +6,11 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 
-use crate::send::fixture_names;
+use shared::event::Role;
+use shared::ids::EventId;
+
+use crate::send::rafiki::event_types;
+use crate::send::stripe::fixture_names;
 
 const ENVIRONMENT: &str = "\
 Environment:
@@ -54,8 +58,9 @@ fn without_separator(args: impl Iterator<Item = OsString>) -> impl Iterator<Item
 /// The other things to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Sign a webhook as its billing platform does, and post it.
-    Send(SendArgs),
+    /// Sign a webhook as its sender does, and post it.
+    #[command(subcommand)]
+    Send(Send),
     /// Run only the receiver: for seeing what becomes of deliveries while it is down.
     Receiver(ReceiverArgs),
 }
@@ -63,7 +68,8 @@ pub enum Command {
 /// How to run everything.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The port of the API: the webhooks of billing platforms, and the operator's.
+    /// The port of the API: the webhooks of billing platforms, the events of payment backends, and the
+    /// operator's.
     #[arg(long, default_value_t = 3000, value_name = "PORT")]
     pub port: u16,
     /// The port of the demo receiver.
@@ -83,33 +89,80 @@ pub struct RunArgs {
     pub aws: bool,
 }
 
-/// What to sign, and where to post it.
+/// Whose webhook to send.
+#[derive(Debug, Subcommand)]
+pub enum Send {
+    /// A webhook of Stripe Billing.
+    Stripe(StripeArgs),
+    /// An event of a Rafiki instance.
+    Rafiki(RafikiArgs),
+}
+
+/// What Stripe tells.
 #[derive(Debug, Args)]
-pub struct SendArgs {
-    /// The billing platform.
-    #[arg(value_parser = PossibleValuesParser::new(["stripe"]))]
-    pub platform: String,
+pub struct StripeArgs {
     /// What it tells.
     #[arg(value_parser = PossibleValuesParser::new(fixture_names()), value_name = "EVENT")]
     pub event: String,
-    /// Where to post it [default: the demo account at port 3000].
-    #[arg(long, value_name = "URL")]
-    pub url: Option<String>,
-    /// The webhook secret to sign with [default: the demo account's].
-    #[arg(long, value_name = "SECRET")]
-    pub secret: Option<String>,
-    /// How many to send, each a new event about a new invoice.
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub times: u32,
     /// The invoice it is about, to tell more of one that was sent before.
     #[arg(long, value_name = "ID")]
     pub invoice: Option<String>,
     /// Send the fixture to the byte, so that only the first one is new.
     #[arg(long, conflicts_with = "invoice")]
     pub same: bool,
-    /// Post nothing, and write the event that API Gateway would invoke `ingest` with (`-` for standard output).
+    /// Where it goes, and how often.
+    #[command(flatten)]
+    pub post: PostArgs,
+}
+
+/// What Rafiki tells.
+#[derive(Debug, Args)]
+pub struct RafikiArgs {
+    /// The event's type.
+    #[arg(value_parser = PossibleValuesParser::new(event_types()), value_name = "TYPE")]
+    pub event: String,
+    /// The roles that are to hear of it, such as `ase,pos` [default: those of the type].
+    #[arg(long, value_name = "ROLES", value_parser = roles)]
+    pub recipients: Option<String>,
+    /// The event's id, to say the same again [default: a new one].
+    #[arg(long, value_name = "ID", value_parser = event_id)]
+    pub id: Option<String>,
+    /// Where it goes, and how often.
+    #[command(flatten)]
+    pub post: PostArgs,
+}
+
+/// Where a webhook goes, and how often.
+#[derive(Debug, Args)]
+pub struct PostArgs {
+    /// Where to post it [default: the demo tenant's door at port 3000].
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// The secret to sign with [default: the demo tenant's].
+    #[arg(long, value_name = "SECRET")]
+    pub secret: Option<String>,
+    /// How many to send, each a new one.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub times: u32,
+    /// Post nothing, and write the event that API Gateway would invoke the function with (`-` for standard output).
     #[arg(long, value_name = "FILE", conflicts_with = "times")]
     pub as_lambda_event: Option<PathBuf>,
+}
+
+fn roles(list: &str) -> Result<String, String> {
+    match list.split(',').find(|name| Role::parse(name).is_none()) {
+        None => Ok(list.to_owned()),
+        Some(name) => {
+            let known = Role::ALL.map(Role::as_str).join(", ");
+            Err(format!("`{name}` is none of {known}"))
+        }
+    }
+}
+
+fn event_id(id: &str) -> Result<String, String> {
+    EventId::parse(id)
+        .map(String::from)
+        .map_err(|error| error.to_string())
 }
 
 /// How the receiver runs by itself.
@@ -157,7 +210,11 @@ mod tests {
                 "{line}"
             );
         }
-        for line in ["send stripe invoice.paid", "-- send stripe invoice.paid"] {
+        for line in [
+            "send stripe invoice.paid",
+            "-- send stripe invoice.paid",
+            "send rafiki outgoing_payment.created --recipients ase,pos",
+        ] {
             let command = parse(line).map(|cli| cli.command).ok().flatten();
             assert!(matches!(command, Some(Command::Send(_))), "{line}");
         }
@@ -175,7 +232,16 @@ mod tests {
             ),
             ("send stripe", ErrorKind::MissingRequiredArgument),
             ("send stripe invoice.nonsense", ErrorKind::InvalidValue),
-            ("send square invoice.paid", ErrorKind::InvalidValue),
+            ("send square invoice.paid", ErrorKind::InvalidSubcommand),
+            ("send rafiki payment.nonsense", ErrorKind::InvalidValue),
+            (
+                "send rafiki asset.liquidity_low --recipients bank",
+                ErrorKind::ValueValidation,
+            ),
+            (
+                "send rafiki asset.liquidity_low --id a.b",
+                ErrorKind::ValueValidation,
+            ),
             (
                 "send stripe invoice.paid --times 0",
                 ErrorKind::ValueValidation,

@@ -9,22 +9,31 @@ use shared::event::Role;
 use shared::ids::{ConnectorAccountId, EndpointId, KeyId, ProfileId, TenantId};
 use shared::platform::{BillingAccount, Platform};
 use shared::secret::{Secret, key_hash};
+use shared::signature::TOLERANCE;
 use shared::store::dynamo::DynamoStore;
 use shared::store::{
-    Accounts, Claimed, EndpointAdmin, EndpointRecord, KeyRecord, Keys, Made, Put, TenantRecord,
-    Tenants,
+    Accounts, Claimed, EndpointAdmin, EndpointRecord, KeyRecord, Keys, Made, PublisherRecord,
+    Publishers, Put, TenantRecord, Tenants,
 };
 
 /// The tenant.
 pub const TENANT: &str = "demo";
 /// Its API key.
 pub const TENANT_KEY: &str = "prk_demo_tenant";
-/// Its endpoint, which is the demo receiver.
+/// Its merchant endpoint, which is the demo receiver.
 pub const ENDPOINT: &str = "demo-receiver";
 /// The secret that deliveries to it are signed with.
 pub const ENDPOINT_SECRET: &str = "whsec_cGF5cmVsYXktZGVtby1yZWNlaXZlci1zZWNyZXQhISE=";
-/// The secret that the receiver takes from endpoints of the `rafiki` scheme.
+/// Its endpoints of the `rafiki` scheme, with their roles: the demo receiver too, each at a path of its own.
+pub const RAFIKI_ENDPOINTS: [(&str, Role); 3] = [
+    ("demo-ase", Role::Ase),
+    ("demo-pos", Role::Pos),
+    ("demo-card", Role::Card),
+];
+/// The secret that deliveries to them are signed with.
 pub const RAFIKI_SECRET: &str = "rafiki-demo-secret";
+/// The secret that the tenant's Rafiki signs with (its `SIGNATURE_SECRET`).
+pub const PUBLISHER_SECRET: &str = "rafiki-demo-publisher-secret";
 /// The business profile of its billing account.
 pub const PROFILE: &str = "pro_demo";
 /// Its billing account.
@@ -38,6 +47,12 @@ const WAITS_S: [u32; 9] = [5, 10, 20, 30, 60, 120, 300, 600, 1200];
 #[must_use]
 pub fn webhook_path() -> String {
     format!("/v2/webhooks/revenue_recovery/{PROFILE}/{ACCOUNT}")
+}
+
+/// Where the demo tenant's Rafiki posts its events (its `WEBHOOK_URL`).
+#[must_use]
+pub fn events_path() -> String {
+    format!("/v1/tenants/{TENANT}/events")
 }
 
 /// Makes what is not there yet, and leaves the rest as it was left, but for the receiver's port.
@@ -81,22 +96,71 @@ pub async fn seed(store: &DynamoStore, receiver_port: u16, now: Timestamp) -> an
             "somebody else deleted the demo tenant; start again"
         );
     }
-    seed_endpoint(store, &tenant, receiver_port, now).await?;
+    let standard = Scheme::StandardWebhooks;
+    let merchant = Endpoint {
+        policy: Policy::Ladder {
+            waits_s: WAITS_S.to_vec(),
+        },
+        ..endpoint(&tenant, ENDPOINT, Role::Merchant, standard, ENDPOINT_SECRET)?
+    };
+    seed_endpoint(store, merchant, receiver_port, "", now).await?;
+    for (name, role) in RAFIKI_ENDPOINTS {
+        let endpoint = endpoint(&tenant, name, role, Scheme::Rafiki, RAFIKI_SECRET)?;
+        seed_endpoint(store, endpoint, receiver_port, role.as_str(), now).await?;
+    }
+    if store.rafiki(&tenant).await?.is_none() {
+        let publisher = PublisherRecord {
+            tenant: tenant.clone(),
+            secrets: vec![Secret::new(PUBLISHER_SECRET)],
+            tolerance: TOLERANCE,
+            created_at: now,
+        };
+        made(store.put_rafiki(&publisher).await?)?;
+    }
     seed_account(store, &tenant, now)
         .await
         .context("the demo billing account")
 }
 
+fn endpoint(
+    tenant: &TenantId,
+    name: &str,
+    role: Role,
+    scheme: Scheme,
+    secret: &str,
+) -> anyhow::Result<Endpoint> {
+    Ok(Endpoint {
+        tenant: tenant.clone(),
+        id: EndpointId::parse(name)?,
+        url: String::new(),
+        role,
+        scheme,
+        secrets: vec![LiveSecret {
+            secret: Secret::new(secret),
+            until: None,
+        }],
+        locked: Vec::new(),
+        filter: None,
+        policy: Policy::default_for(scheme),
+        deadline: scheme.deadline(),
+        useful_for: None,
+        decision_url: None,
+        state: EndpointState::Enabled,
+    })
+}
+
+/// Makes `endpoint`, or has the one that is there lead to `path` of the receiver.
 async fn seed_endpoint(
     store: &DynamoStore,
-    tenant: &TenantId,
+    endpoint: Endpoint,
     receiver_port: u16,
+    path: &str,
     now: Timestamp,
 ) -> anyhow::Result<()> {
-    let id = EndpointId::parse(ENDPOINT)?;
-    let url = format!("http://127.0.0.1:{receiver_port}/");
-    let scheme = Scheme::StandardWebhooks;
-    let known = store.endpoint_record(tenant, &id).await?;
+    let url = format!("http://127.0.0.1:{receiver_port}/{path}");
+    let known = store
+        .endpoint_record(&endpoint.tenant, &endpoint.id)
+        .await?;
     let read = known.as_ref().map(|read| read.version);
     let record = match known.map(|read| read.value) {
         Some(known) if known.endpoint.url == url => return Ok(()),
@@ -106,29 +170,15 @@ async fn seed_endpoint(
         }
         None => EndpointRecord {
             created_at: now,
-            endpoint: Endpoint {
-                tenant: tenant.clone(),
-                id,
-                url,
-                role: Role::Merchant,
-                scheme,
-                secrets: vec![LiveSecret {
-                    secret: Secret::new(ENDPOINT_SECRET),
-                    until: None,
-                }],
-                locked: Vec::new(),
-                filter: None,
-                policy: Policy::Ladder {
-                    waits_s: WAITS_S.to_vec(),
-                },
-                deadline: scheme.deadline(),
-                useful_for: None,
-                decision_url: None,
-                state: EndpointState::Enabled,
-            },
+            endpoint: Endpoint { url, ..endpoint },
         },
     };
-    match store.put_endpoint(&record, read).await? {
+    made(store.put_endpoint(&record, read).await?)
+}
+
+/// What somebody else changes at the same time is not fought over.
+fn made(put: Put) -> anyhow::Result<()> {
+    match put {
         Put::New | Put::Replaced => Ok(()),
         Put::Lost | Put::NoTenant => bail!("somebody else changes the demo tenant; start again"),
     }

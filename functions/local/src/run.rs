@@ -387,6 +387,10 @@ struct Demo {
     webhook_secret: &'static str,
     endpoint: &'static str,
     endpoint_secret: &'static str,
+    events_url: String,
+    publisher_secret: &'static str,
+    rafiki_endpoints: [&'static str; 3],
+    rafiki_secret: &'static str,
 }
 
 impl Ready {
@@ -399,6 +403,10 @@ impl Ready {
             webhook_secret: demo::STRIPE_SECRET,
             endpoint: demo::ENDPOINT,
             endpoint_secret: demo::ENDPOINT_SECRET,
+            events_url: format!("{api}{}", demo::events_path()),
+            publisher_secret: demo::PUBLISHER_SECRET,
+            rafiki_endpoints: demo::RAFIKI_ENDPOINTS.map(|(name, _)| name),
+            rafiki_secret: demo::RAFIKI_SECRET,
         });
         let table = match &ground.own {
             Some(Own {
@@ -456,6 +464,14 @@ impl fmt::Display for Ready {
             "  endpoint       {}, secret {}",
             demo.endpoint, demo.endpoint_secret
         )?;
+        writeln!(f, "  Rafiki posts   {}", demo.events_url)?;
+        writeln!(f, "  signed with    {}", demo.publisher_secret)?;
+        writeln!(
+            f,
+            "  endpoints      {}, secret {}",
+            demo.rafiki_endpoints.join(", "),
+            demo.rafiki_secret
+        )?;
         let elsewhere =
             demo.webhook_url != format!("http://127.0.0.1:3000{}", demo::webhook_path());
         let url = if elsewhere {
@@ -467,6 +483,12 @@ impl fmt::Display for Ready {
             f,
             "\nIn another terminal:\n  cargo local send stripe invoice.payment_failed{url}"
         )?;
+        let url = if elsewhere {
+            format!(" --url {}", demo.events_url)
+        } else {
+            String::new()
+        };
+        writeln!(f, "  cargo local send rafiki outgoing_payment.created{url}")?;
         writeln!(
             f,
             "  curl -s -H 'Authorization: Bearer {}' {}/v1/tenants/{}/events",

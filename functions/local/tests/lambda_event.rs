@@ -8,7 +8,7 @@ use http::StatusCode;
 use ingest::handler::{Ingest, router};
 use local::demo;
 use local::lambda_event;
-use local::send::Webhook;
+use local::send::stripe;
 use shared::ids::{ConnectorAccountId, ProfileId, TenantId};
 use shared::platform::{BillingAccount, Platform};
 use shared::queue::Queue;
@@ -65,7 +65,7 @@ async fn the_runtime_reads_the_event_and_ingest_judges_its_signature() {
             clock: clock.clone(),
         });
 
-        let webhook = Webhook::same("invoice.payment_failed").expect("a fixture");
+        let webhook = stripe::same("invoice.payment_failed").expect("a fixture");
         let headers = webhook
             .headers(&Secret::new(secret), clock.now())
             .expect("signed");

@@ -1,51 +1,30 @@
-//! `cargo local send`: a billing platform's webhook, signed as the platform signs it, and posted.
-//!
-//! The bodies are the fixtures that the tests read, made new: fresh ids and the present time, so that each tells a new
-//! story.
+//! `cargo local send`: a webhook of a billing platform or a payment backend, signed as its sender signs it, and posted.
+
+pub mod rafiki;
+pub mod stripe;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use bytes::Bytes;
-use data_encoding::HEXLOWER;
 use futures::StreamExt;
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use serde_json::Value;
 use shared::delivery::{EXCERPT_MOST, Failure, Outcome, Request, Vetting};
-use shared::entropy::{Entropy, SystemEntropy};
+use shared::entropy::SystemEntropy;
 use shared::secret::Secret;
-use shared::signature::stripe;
+use shared::signature::{rafiki as rafiki_signature, stripe as stripe_signature};
 use shared::time::{Clock, SystemClock};
 use shared::transport::Transport;
 use shared::transport::https::Https;
 
-use crate::cli::SendArgs;
+use crate::cli::{PostArgs, Send};
 use crate::lines::{Audience, say};
 use crate::{demo, lambda_event, pump};
-
-macro_rules! fixtures {
-    ($($name:literal),+ $(,)?) => {
-        [$(($name, include_str!(concat!("../../../tests/fixtures/stripe/", $name, ".json")))),+]
-    };
-}
-
-/// What can be sent, by name.
-const FIXTURES: [(&str, &str); 9] = fixtures![
-    "invoice.payment_failed",
-    "invoice.payment_failed.basil",
-    "invoice.paid",
-    "invoice.paid.basil",
-    "invoice.paid.zero",
-    "invoice.payment_succeeded",
-    "invoice.voided",
-    "invoice.marked_uncollectible",
-    "customer.created",
-];
 
 /// So many posts are under way at once.
 const AT_ONCE: usize = 32;
@@ -54,107 +33,58 @@ const DEADLINE: SignedDuration = SignedDuration::from_secs(15);
 /// Progress is shown after so long, and as often.
 const PROGRESS: SignedDuration = SignedDuration::from_secs(2);
 
-/// The names of what can be sent.
-#[must_use]
-pub fn fixture_names() -> [&'static str; 9] {
-    FIXTURES.map(|(name, _)| name)
-}
-
 /// A webhook, not signed yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Webhook {
-    /// The platform's id of it.
+    /// The sender's id of it.
     pub event: String,
     /// The invoice it is about, if it is about one.
     pub invoice: Option<String>,
     /// The body.
     pub body: Bytes,
+    /// How its sender signs.
+    pub signing: Signing,
+}
+
+/// How a sender signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signing {
+    /// As Stripe does.
+    Stripe,
+    /// As Rafiki does.
+    Rafiki,
 }
 
 impl Webhook {
-    /// The fixture to the byte.
-    ///
-    /// # Errors
-    /// If there is none of this name.
-    pub fn same(fixture: &str) -> anyhow::Result<Self> {
-        let text = text(fixture)?;
-        Self::of(
-            &serde_json::from_str(text)?,
-            Bytes::from_static(text.as_bytes()),
-        )
-    }
-
-    /// The fixture with ids of its own, about `invoice` or a new one, and happening `now`.
-    ///
-    /// # Errors
-    /// If there is none of this name.
-    pub fn fresh(
-        fixture: &str,
-        invoice: Option<&str>,
-        now: Timestamp,
-        entropy: &dyn Entropy,
-    ) -> anyhow::Result<Self> {
-        let id = |prefix: &str| format!("{prefix}_{}", HEXLOWER.encode(&entropy.bytes::<12>()));
-        let mut value: Value = serde_json::from_str(text(fixture)?)?;
-        let mut set = |pointer: &str, new: Value| {
-            if let Some(place) = value.pointer_mut(pointer).filter(|place| !place.is_null()) {
-                *place = new;
-            }
-        };
-        set("/id", id("evt").into());
-        set("/created", now.as_second().into());
-        if fixture.starts_with("invoice.") {
-            set(
-                "/data/object/id",
-                invoice.map_or_else(|| id("in"), ToOwned::to_owned).into(),
-            );
-            set("/data/object/charge", id("ch").into());
-            set("/data/object/payment_intent", id("pi").into());
-        }
-        let body = Bytes::from(serde_json::to_vec(&value)?);
-        Self::of(&value, body)
-    }
-
-    fn of(value: &Value, body: Bytes) -> anyhow::Result<Self> {
-        let text = |pointer| value.pointer(pointer).and_then(Value::as_str);
-        let about_invoice = text("/data/object/object") == Some("invoice");
-        Ok(Self {
-            event: text("/id").context("the fixture has no id")?.to_owned(),
-            invoice: text("/data/object/id")
-                .filter(|_| about_invoice)
-                .map(ToOwned::to_owned),
-            body,
-        })
-    }
-
-    /// The headers that Stripe sends it with, signed at `now`.
+    /// The headers that its sender sends it with, signed at `now`.
     ///
     /// # Errors
     /// If the secret is empty.
     pub fn headers(&self, secret: &Secret, now: Timestamp) -> anyhow::Result<HeaderMap> {
-        let signature = stripe::sign(secret, now, &self.body).context("the secret is empty")?;
+        let (content_type, user_agent, name, signature) = match self.signing {
+            Signing::Stripe => (
+                "application/json; charset=utf-8",
+                "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+                stripe_signature::HEADER,
+                stripe_signature::sign(secret, now, &self.body),
+            ),
+            Signing::Rafiki => (
+                "application/json",
+                "axios/1.16.0",
+                rafiki_signature::HEADER,
+                rafiki_signature::sign(&[secret], now, &self.body),
+            ),
+        };
+        let signature = signature.context("the secret is empty")?;
         Ok(HeaderMap::from_iter([
+            (CONTENT_TYPE, HeaderValue::from_static(content_type)),
+            (USER_AGENT, HeaderValue::from_static(user_agent)),
             (
-                CONTENT_TYPE,
-                HeaderValue::from_static("application/json; charset=utf-8"),
-            ),
-            (
-                USER_AGENT,
-                HeaderValue::from_static("Stripe/1.0 (+https://stripe.com/docs/webhooks)"),
-            ),
-            (
-                HeaderName::from_static(stripe::HEADER),
+                HeaderName::from_static(name),
                 HeaderValue::from_str(&signature)?,
             ),
         ]))
     }
-}
-
-fn text(fixture: &str) -> anyhow::Result<&'static str> {
-    let found = FIXTURES.iter().find(|(name, _)| *name == fixture);
-    found
-        .map(|(_, text)| *text)
-        .ok_or_else(|| anyhow!("there is no fixture `{fixture}`"))
 }
 
 /// What came of one post.
@@ -276,19 +206,43 @@ impl fmt::Display for Summary {
 ///
 /// # Errors
 /// If anything was not accepted.
-pub async fn run(args: &SendArgs, audience: Audience) -> anyhow::Result<()> {
-    let url = args
-        .url
-        .clone()
-        .unwrap_or_else(|| format!("http://127.0.0.1:3000{}", demo::webhook_path()));
-    let secret = Secret::new(args.secret.as_deref().unwrap_or(demo::STRIPE_SECRET));
-    let webhook = || match args.same {
-        true => Webhook::same(&args.event),
-        false => {
-            let (now, entropy) = (SystemClock.now(), SystemEntropy);
-            Webhook::fresh(&args.event, args.invoice.as_deref(), now, &entropy)
+pub async fn run(args: &Send, audience: Audience) -> anyhow::Result<()> {
+    let (now, entropy) = (|| SystemClock.now(), &SystemEntropy);
+    match args {
+        Send::Stripe(args) => {
+            let webhook = || match args.same {
+                true => stripe::same(&args.event),
+                false => stripe::fresh(&args.event, args.invoice.as_deref(), now(), entropy),
+            };
+            let to = (demo::webhook_path(), demo::STRIPE_SECRET);
+            deliver(&args.post, to, webhook, audience).await
         }
-    };
+        Send::Rafiki(args) => {
+            let webhook = || rafiki::fresh(&args.event, args.id.as_deref(), now(), entropy);
+            let roles = args.recipients.as_ref();
+            let query = roles.map(|roles| format!("?recipients={roles}"));
+            let path = format!("{}{}", demo::events_path(), query.unwrap_or_default());
+            deliver(
+                &args.post,
+                (path, demo::PUBLISHER_SECRET),
+                webhook,
+                audience,
+            )
+            .await
+        }
+    }
+}
+
+/// Posts what `webhook` makes, to the path and with the secret of the demo unless `args` say otherwise.
+async fn deliver(
+    args: &PostArgs,
+    (path, secret): (String, &str),
+    webhook: impl Fn() -> anyhow::Result<Webhook>,
+    audience: Audience,
+) -> anyhow::Result<()> {
+    let url = args.url.clone();
+    let url = url.unwrap_or_else(|| format!("http://127.0.0.1:3000{path}"));
+    let secret = Secret::new(args.secret.as_deref().unwrap_or(secret));
     if let Some(file) = &args.as_lambda_event {
         let now = SystemClock.now();
         let webhook = webhook()?;
@@ -404,89 +358,5 @@ impl Sender {
                 format!("{url} ended the connection without an answer")
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use aws_lc_rs::hmac;
-    use shared::entropy::SeededEntropy;
-
-    use super::*;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).expect("a time in range")
-    }
-
-    #[test]
-    fn the_signature_is_what_stripe_documents() {
-        let webhook = Webhook::same("invoice.paid").expect("a fixture");
-        let headers = webhook
-            .headers(&Secret::new("whsec_x"), at(1_700_000_000))
-            .expect("signed");
-        let header = headers
-            .get("stripe-signature")
-            .and_then(|value| value.to_str().ok());
-        // Stripe, "Verify webhook signatures manually": HMAC-SHA256 of `timestamp.body`.
-        let key = hmac::Key::new(hmac::HMAC_SHA256, b"whsec_x");
-        let tag = hmac::sign(&key, &[b"1700000000.", webhook.body.as_ref()].concat());
-        let want = format!("t=1700000000,v1={}", HEXLOWER.encode(tag.as_ref()));
-        assert_eq!(header, Some(want.as_str()));
-    }
-
-    #[test]
-    fn a_fresh_webhook_differs_from_the_fixture_in_its_ids_and_its_time_only() {
-        let (now, entropy) = (at(1_800_000_000), SeededEntropy::new(1));
-        for (name, text) in FIXTURES {
-            let webhook = Webhook::fresh(name, None, now, &entropy).expect("a fixture");
-            let mut fixture: Value = serde_json::from_str(text).expect("JSON");
-            let fresh: Value = serde_json::from_slice(&webhook.body).expect("JSON");
-            assert_eq!(
-                fresh.pointer("/created"),
-                Some(&now.as_second().into()),
-                "{name}"
-            );
-            assert_ne!(fresh.pointer("/id"), fixture.pointer("/id"), "{name}");
-            assert_eq!(
-                webhook.invoice.is_some(),
-                name.starts_with("invoice."),
-                "{name}"
-            );
-            let invoice = [
-                "/data/object/id",
-                "/data/object/charge",
-                "/data/object/payment_intent",
-            ];
-            for pointer in ["/id", "/created"].iter().chain(&invoice) {
-                if let Some((place, new)) = fixture.pointer_mut(pointer).zip(fresh.pointer(pointer))
-                {
-                    *place = new.clone();
-                }
-            }
-            assert_eq!(fresh, fixture, "{name}");
-        }
-    }
-
-    #[test]
-    fn one_more_word_about_an_invoice_keeps_the_invoice_and_makes_a_new_charge() {
-        let (now, entropy) = (at(1_800_000_000), SeededEntropy::new(1));
-        let fresh = |name| Webhook::fresh(name, Some("in_1"), now, &entropy).expect("a fixture");
-        let [failed, paid] = ["invoice.payment_failed", "invoice.paid"].map(fresh);
-        let charge = |webhook: &Webhook| {
-            let value: Value = serde_json::from_slice(&webhook.body).expect("JSON");
-            value.pointer("/data/object/charge").cloned()
-        };
-        assert_eq!(
-            (failed.invoice.as_deref(), paid.invoice.as_deref()),
-            (Some("in_1"), Some("in_1"))
-        );
-        assert_ne!(failed.event, paid.event);
-        assert_ne!(charge(&failed), charge(&paid));
-    }
-
-    #[test]
-    fn an_empty_secret_signs_nothing() {
-        let webhook = Webhook::same("invoice.paid").expect("a fixture");
-        assert!(webhook.headers(&Secret::new(""), at(0)).is_err());
     }
 }
