@@ -31,7 +31,9 @@ use shared::platform::{BillingAccount, Platform};
 use shared::queue::Task;
 use shared::queue::task::{DeliverTask, PublishTask};
 use shared::secret::{Secret, key_hash};
-use shared::store::{Accounts, EndpointAdmin, EndpointRecord, TenantRecord, Tenants};
+use shared::store::{
+    Accounts, EndpointAdmin, EndpointRecord, PublisherRecord, Publishers, TenantRecord, Tenants,
+};
 use shared::time::{Clock, SystemClock};
 use tests::runtime::{Answer, Function, RuntimeApi};
 use tests::standin::{Canned, StandIn};
@@ -73,7 +75,7 @@ struct Case {
 }
 
 /// The bare function first: the others are compared with it.
-const CASES: [Case; 6] = [
+const CASES: [Case; 7] = [
     Case {
         function: "hello",
         budget: 100,
@@ -86,6 +88,14 @@ const CASES: [Case; 6] = [
         budget: 300,
         events: 1,
         payload: webhook,
+        answer: r#""statusCode":200"#,
+    },
+    // Another way in than that of the events that are counted.
+    Case {
+        function: "publish",
+        budget: 300,
+        events: 0,
+        payload: published,
         answer: r#""statusCode":200"#,
     },
     Case {
@@ -123,6 +133,7 @@ const NONE_FAILED: &str = r#"{"batchItemFailures":[]}"#;
 
 const FIXTURE: &str = include_str!("../fixtures/stripe/invoice.payment_failed.json");
 const OPERATOR_KEY: &str = "operator-of-the-bench";
+const RAFIKI_SECRET: &str = "the secret of the measured Rafiki instance";
 const STRIPE_SECRET: &str = "whsec_the_secret_of_the_measured_account";
 
 /// Everything that a measured function talks to.
@@ -182,11 +193,18 @@ async fn canned(target: &str) -> Result<Vec<Canned>> {
         created_at: now,
     };
     let _put = store.put_endpoint(&record, None).await?;
+    let publisher = PublisherRecord {
+        tenant: tenant()?,
+        secrets: vec![Secret::new(RAFIKI_SECRET)],
+        tolerance: shared::signature::TOLERANCE,
+        created_at: now,
+    };
+    let _put = store.put_rafiki(&publisher).await?;
     let mut canned = Vec::new();
     for item in table.items().await? {
         let key = item.get("sk").cloned().unwrap_or_default();
         let operations: &[(&'static str, Value)] = match key.get("S").and_then(Value::as_str) {
-            Some("BA") => &[("GetItem", json!({ "Item": item }))],
+            Some("BA" | "PUB#rafiki") => &[("GetItem", json!({ "Item": item }))],
             Some(sk) if sk.starts_with("EP#") => &[
                 ("GetItem", json!({ "Item": item })),
                 ("Query", json!({ "Items": [item], "Count": 1 })),
@@ -250,6 +268,23 @@ fn webhook(neighbours: &Neighbours, _: usize) -> Result<Value> {
         path,
         &[("stripe-signature", &signature)],
         FIXTURE,
+    ))
+}
+
+/// A freshly signed event of a Rafiki instance.
+fn published(neighbours: &Neighbours, _: usize) -> Result<Value> {
+    let event = tests::stories::event(1, neighbours.now)?;
+    let (id, data) = (event.id, event.data.as_str());
+    let body = format!(r#"{{"id":"{id}","type":"incoming_payment.completed","data":{data}}}"#);
+    let secret = Secret::new(RAFIKI_SECRET);
+    let signature = shared::signature::rafiki::sign(&[&secret], neighbours.now, body.as_bytes());
+    let signature = signature.context("the secret is not empty")?;
+    let headers = [(shared::signature::rafiki::HEADER, signature.as_str())];
+    Ok(http_event(
+        "POST",
+        "/v1/tenants/acme/events",
+        &headers,
+        &body,
     ))
 }
 

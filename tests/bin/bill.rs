@@ -1,7 +1,7 @@
 //! Prints what a million events cost: `cargo bill`.
 
 use tests::bill::{Bill, Durations};
-use tests::tally::{published, webhooks};
+use tests::tally::{published, published_in_tens, webhooks};
 
 /// So many are run; usage per event does not depend on it.
 const EVENTS: usize = 1_000;
@@ -13,6 +13,10 @@ async fn main() -> anyhow::Result<()> {
         (
             "Events of 700 bytes, published one by one",
             published(EVENTS).await?,
+        ),
+        (
+            "Events of 700 bytes, published in tens",
+            published_in_tens(EVENTS).await?,
         ),
         ("Billing webhooks through recovery", webhooks(EVENTS).await?),
     ];

@@ -1,7 +1,7 @@
 //! The bill is a test: what a million events cost, counted exactly.
 
 use tests::bill::{Bill, Durations};
-use tests::tally::{published, webhooks};
+use tests::tally::{published, published_in_tens, webhooks};
 
 /// Micro-dollars.
 const DOLLAR: u64 = 1_000_000;
@@ -14,6 +14,17 @@ async fn a_million_published_events_cost_at_most_four_dollars() -> anyhow::Resul
         bill.http_api <= 4 * DOLLAR && bill.function_url <= 3 * DOLLAR,
         "\n{bill}"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_million_events_published_in_tens_cost_at_most_two_and_a_half_dollars()
+-> anyhow::Result<()> {
+    let usage = published_in_tens(1_000).await?;
+    assert_eq!(usage.door_requests, 100);
+    let bill = Bill::per_million(usage, 1_000, Durations::default());
+    println!("{bill}");
+    assert!(bill.http_api <= 5 * DOLLAR / 2, "\n{bill}");
     Ok(())
 }
 

@@ -216,10 +216,9 @@ impl Bill {
             ),
         ];
         let function_url = lines.iter().map(|(_, _, cost)| cost).sum();
-        // Every event comes in by one request, counted or not.
         Self {
             lines,
-            http_api: function_url + price::HTTP_API,
+            http_api: function_url + cost(doors, price::HTTP_API),
             function_url,
         }
     }

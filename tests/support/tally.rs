@@ -1,12 +1,14 @@
 //! What a number of events uses, counted on the way through the whole path.
 
 use anyhow::{Result, ensure};
-use shared::ids::TenantId;
-use shared::queue::Task;
-use shared::queue::task::{PublishTask, send};
+use axum::body::Body;
+use http::Request;
+use serde_json::json;
+use shared::secret::Secret;
+use shared::signature::rafiki;
 use shared::time::Clock;
 
-use crate::bill::{Billed, Usage};
+use crate::bill::Usage;
 use crate::scene::Scene;
 use crate::stories::{TENANT, event};
 
@@ -29,26 +31,81 @@ pub async fn webhooks(count: usize) -> Result<Usage> {
     finish(&scene, count).await
 }
 
-/// The usage of `count` events of about 700 bytes, put on the queue one by one as a door does.
+/// What the tenant's Rafiki signs with.
+const RAFIKI_SECRET: &str = "the-secret-of-the-tenants-rafiki";
+
+/// The usage of `count` events of about 700 bytes, posted one by one and signed, as Rafiki does, to their receiver.
 ///
 /// # Errors
 /// If not every one of them is delivered.
 pub async fn published(count: usize) -> Result<Usage> {
-    let scene = Scene::start().await?;
-    let _set_up = scene.usage();
-    let queues = Billed::new(scene.queues.clone(), scene.till.clone());
+    let scene = behind_rafiki().await?;
+    let secret = Secret::new(RAFIKI_SECRET);
     for number in 0..count {
-        let event = event(number, scene.clock.now())?;
-        let task = PublishTask {
-            tenant: TenantId::parse(TENANT)?,
-            event,
-            roles: None,
-            guard: None,
-        };
-        send(&queues, [Task::Publish(task)]).await?;
-        scene.till.door();
+        let body = envelope(&scene, number)?;
+        let signature = rafiki::sign(&[&secret], scene.clock.now(), body.as_bytes());
+        let request = request().header(rafiki::HEADER, signature.unwrap_or_default());
+        post(&scene, request, body).await?;
     }
     finish(&scene, count).await
+}
+
+/// The same, posted in tens with a key.
+///
+/// # Errors
+/// If not every one of them is delivered.
+pub async fn published_in_tens(count: usize) -> Result<Usage> {
+    let scene = behind_rafiki().await?;
+    let path = format!("/v1/tenants/{TENANT}/keys");
+    let key = scene.operator("POST", &path, json!({})).await?;
+    let key = key
+        .get("key")
+        .and_then(|key| key.as_str())
+        .unwrap_or_default()
+        .to_owned();
+    let _set_up = scene.usage();
+    for first in (0..count).step_by(10) {
+        let events: Result<Vec<_>> = (first..count.min(first + 10))
+            .map(|number| envelope(&scene, number))
+            .collect();
+        let request = request().header("authorization", format!("Bearer {key}"));
+        post(&scene, request, format!("[{}]", events?.join(","))).await?;
+    }
+    finish(&scene, count).await
+}
+
+/// A scene whose tenant has a Rafiki and one account servicing entity.
+async fn behind_rafiki() -> Result<Scene> {
+    let scene = Scene::start().await?;
+    let publisher = json!({ "secrets": [RAFIKI_SECRET] });
+    let path = format!("/v1/tenants/{TENANT}/publishers/rafiki");
+    scene.operator("PUT", &path, publisher).await?;
+    let ase = json!({ "url": "https://ase.example/hook", "role": "ase", "scheme": "rafiki" });
+    scene.put_endpoint("ase", ase).await?;
+    let _set_up = scene.usage();
+    Ok(scene)
+}
+
+fn request() -> http::request::Builder {
+    Request::builder()
+        .method("POST")
+        .uri(format!("/v1/tenants/{TENANT}/events"))
+        .header("content-type", "application/json")
+}
+
+fn envelope(scene: &Scene, number: usize) -> Result<String> {
+    let event = event(number, scene.clock.now())?;
+    let (id, data) = (event.id, event.data.as_str());
+    Ok(format!(
+        r#"{{"id":"{id}","type":"incoming_payment.completed","data":{data}}}"#
+    ))
+}
+
+async fn post(scene: &Scene, request: http::request::Builder, body: String) -> Result<()> {
+    let answer = scene.send(request.body(Body::from(body))?).await?;
+    ensure!(answer.status == 200, "{} {}", answer.status, answer.body);
+    scene.till.door();
+    Ok(())
 }
 
 async fn finish(scene: &Scene, count: usize) -> Result<Usage> {
