@@ -14,6 +14,13 @@ import threading
 import time
 
 FIXTURE = pathlib.Path(__file__).parent.parent / "tests/fixtures/stripe/invoice.payment_failed.json"
+RAFIKI_EVENT = {
+    "id": "0f8a9d2e-5b1c-4c3e-9a77-3f2d1c0b9a01",
+    "type": "wallet_address.not_found",
+    "data": {"walletAddressUrl": "https://wallet.example.com/carla_garcia"},
+}
+RAFIKI_SECRET = "a test's Rafiki instance"
+ASE_SECRET = "a test's account servicing entity"
 STRIPE_SECRET = "whsec_" + base64.b64encode(b"a test's billing account").decode()
 HOOK_KEY = b"a test's receiver of deliveries."
 HOOK_SECRET = "whsec_" + base64.b64encode(HOOK_KEY).decode()
@@ -48,6 +55,23 @@ def stripe_signature(secret: str, body: bytes) -> str:
     at = str(int(time.time()))
     mac = hmac.new(secret.encode(), at.encode() + b"." + body, hashlib.sha256).hexdigest()
     return f"t={at},v1={mac}"
+
+
+def rafiki_signature(secret: str, body: bytes) -> str:
+    """Signs as Rafiki does: HMAC-SHA256 over `<t>.<canonical JSON>`, `t` in milliseconds, in hex."""
+    at = str(int(time.time() * 1000))
+    # Enough for what the tests send: keys in ASCII, and no number that is not whole.
+    canonical = json.dumps(json.loads(body), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    mac = hmac.new(secret.encode(), at.encode() + b"." + canonical, hashlib.sha256).hexdigest()
+    return f"t={at}, v1={mac}"
+
+
+def rafiki_is_valid(secret: str, headers: dict, body: bytes) -> bool:
+    """Verifies a delivery in Rafiki's scheme."""
+    at, _, mac = headers.get("rafiki-signature", "").removeprefix("t=").partition(", v1=")
+    canonical = json.dumps(json.loads(body), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    want = hmac.new(secret.encode(), at.encode() + b"." + canonical, hashlib.sha256).hexdigest()
+    return mac == want and abs(time.time() - int(at) / 1000) < 60
 
 
 class Receiver:

@@ -16,9 +16,9 @@ import urllib.parse
 import boto3
 
 import checks
-from checks import FIXTURE, HOOK_SECRET, STRIPE_SECRET, Receiver, check, until
+from checks import ASE_SECRET, FIXTURE, HOOK_SECRET, RAFIKI_EVENT, RAFIKI_SECRET, STRIPE_SECRET, Receiver, check, until
 
-FUNCTIONS = ("ingest", "recover", "fanout", "deliver", "sweep", "console")
+FUNCTIONS = ("ingest", "publish", "recover", "fanout", "deliver", "sweep", "console")
 # How log lines of the platform begin.
 PLATFORM = ("START ", "END ", "REPORT ")
 
@@ -34,7 +34,12 @@ class Stack:
 
     def call(self, method: str, path: str, body: bytes | None, headers: dict) -> tuple[int, dict]:
         """One request to the door that serves the path. The emulator tells APIs and URLs apart by the Host header."""
-        door = "IngestUrl" if path.startswith("/v2/webhooks/") else "ConsoleUrl"
+        if path.startswith("/v2/webhooks/"):
+            door = "IngestUrl"
+        elif method == "POST" and path.partition("?")[0].endswith("/events"):
+            door = "PublishUrl"
+        else:
+            door = "ConsoleUrl"
         host = urllib.parse.urlsplit(self.outputs.get("ApiUrl") or self.outputs[door]).netloc
         port = urllib.parse.urlsplit(os.environ["AWS_ENDPOINT_URL"]).port
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
@@ -56,6 +61,12 @@ class Stack:
     def webhook(self, path: str, body: bytes, secret: str) -> tuple[int, dict]:
         """Posts a signed billing webhook."""
         headers = {"content-type": "application/json", "stripe-signature": checks.stripe_signature(secret, body)}
+        return self.call("POST", path, body, headers)
+
+    def rafiki(self, path: str, event: dict, secret: str) -> tuple[int, dict]:
+        """Posts a signed event, as a Rafiki instance does."""
+        body = json.dumps(event).encode()
+        headers = {"content-type": "application/json", "rafiki-signature": checks.rafiki_signature(secret, body)}
         return self.call("POST", path, body, headers)
 
     def messages(self, output: str) -> int:
@@ -112,6 +123,38 @@ def billing_webhook_arrives(stack: Stack, receiver: Receiver, tag: str) -> str |
     _, headers, body, _ = arrived[0]
     check("the delivery's signature is valid", checks.standard_webhook_is_valid(headers, body), headers.get("webhook-signature"))
     return headers["webhook-id"]
+
+
+def rafiki_event_arrives(stack: Stack, receiver: Receiver, tag: str) -> None:
+    """Posts a signed event of a Rafiki instance, and sees the account servicing entity get it."""
+    tenant = f"/v1/tenants/acme{tag}"
+    events = f"{tenant}/events"
+    event = {**RAFIKI_EVENT, "id": f"rafiki-{tag}"}
+    endpoint = {"url": f"{receiver.url}/{tag}/ase", "role": "ase", "scheme": "rafiki", "secrets": [ASE_SECRET]}
+    for path, value in ((f"{tenant}/endpoints/ase", endpoint), (f"{tenant}/publishers/rafiki", {"secrets": [RAFIKI_SECRET]})):
+        status, answer = stack.operate("PUT", path, value)
+        check(f"PUT {path}", status in (200, 201), f"{status} {answer if status > 201 else ''}".strip())
+    status, _ = stack.rafiki(events, event, "somebody else's secret")
+    check("an event with a wrong signature", status == 401, status)
+    status, answer = stack.rafiki(f"{events}?recipients=bank", event, RAFIKI_SECRET)
+    check("an event for an unknown role", status == 400, f"{status} {answer.get('detail')}")
+    status, answer = stack.rafiki(events, event, RAFIKI_SECRET)
+    check(f"a signed {event['type']} event", (status, answer) == (200, {"text": ""}), f"{status} {answer}")
+    status, answer = stack.operate("POST", events, [{**event, "id": f"by-key-{tag}"}, {}])
+    told = [it.get("status") for it in answer.get("results", [])]
+    check("an array of which one is no event", (status, told) == (207, [200, 400]), f"{status} {told or answer}")
+
+    def arrived():
+        got = receiver.of(f"/{tag}/ase")
+        return got if len(got) >= 2 else None
+
+    got = until(arrived) or []
+    ids = sorted(json.loads(it[2])["id"] for it in got)
+    check("both arrived under their ids", ids == sorted([f"by-key-{tag}", f"rafiki-{tag}"]), ids)
+    valid = [checks.rafiki_is_valid(ASE_SECRET, it[1], it[2]) for it in got]
+    check("signed for the receiver", valid == [True, True], valid)
+    status, _ = stack.call("PUT", events, b"{}", {"content-type": "application/json"})
+    check("another method on the path of two doors", status == 405, status)
 
 
 def failing_receiver_is_retried(stack: Stack, receiver: Receiver, tag: str, event: str) -> None:
@@ -178,6 +221,7 @@ def main() -> None:
         # Sent before all else: the schedule takes its minute.
         boto3.client("sqs").send_message(QueueUrl=stack.outputs["RecoverDeadQueue"], MessageBody="not a task")
     event = billing_webhook_arrives(stack, receiver, tag)
+    rafiki_event_arrives(stack, receiver, tag)
     if event:
         failing_receiver_is_retried(stack, receiver, tag, event)
     if first:

@@ -16,7 +16,7 @@ import time
 import boto3
 
 import checks
-from checks import HOOK_SECRET, STRIPE_SECRET, Receiver, check
+from checks import ASE_SECRET, HOOK_SECRET, RAFIKI_SECRET, STRIPE_SECRET, Receiver, check
 
 ACCOUNT = "pro_1/mca_1"
 DOOR = f"/v2/webhooks/revenue_recovery/{ACCOUNT}"
@@ -112,39 +112,52 @@ def record(message: dict, arn: str) -> dict:
 
 
 def set_up(functions: Functions, receiver: Receiver) -> None:
-    """A tenant with an endpoint and a billing account, made by console."""
+    """A tenant with endpoints, a billing account and a publisher, made by console."""
     tenant = "/v1/tenants/acme"
     endpoint = {"url": f"{receiver.url}/shop", "role": "merchant", "scheme": "standard-webhooks", "secrets": [HOOK_SECRET]}
     account = {"platform": "stripe", "webhook_secrets": [STRIPE_SECRET]}
+    ase = {"url": f"{receiver.url}/ase", "role": "ase", "scheme": "rafiki", "secrets": [ASE_SECRET]}
     for name, path, value in (
         ("console-tenant", tenant, {}),
         ("console-endpoint", f"{tenant}/endpoints/shop", endpoint),
         ("console-account", f"{tenant}/billing-accounts/{ACCOUNT}", account),
+        ("console-ase", f"{tenant}/endpoints/ase", ase),
+        ("console-publisher", f"{tenant}/publishers/rafiki", {"secrets": [RAFIKI_SECRET]}),
     ):
         answer = functions.http("console", name, "PUT", path, value)
         check(f"console: PUT {path}", answer.get("statusCode") in (200, 201), answer.get("statusCode", answer))
 
 
 def sign(functions: Functions) -> None:
-    """A freshly signed webhook as an event for ingest, written by the developer's own command."""
+    """A freshly signed webhook for ingest and an event for publish, written by the developer's own command."""
     # `cargo local` itself would compile it once more, without optimisation.
     local = ["cargo", "run", "--quiet", "--profile", "quick", "--locked", "--bin", "local", "--"]
-    command = [*local, "send", "stripe", "invoice.payment_failed", "--secret", STRIPE_SECRET,
-               "--url", f"http://localhost{DOOR}", "--as-lambda-event", str(functions.file("ingest"))]
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=900)
-    check("cargo local -- send ... --as-lambda-event", done.returncode == 0, done.stderr.strip()[-300:] if done.returncode else "written")
+    for sender, what, secret, door, function in (
+        ("stripe", "invoice.payment_failed", STRIPE_SECRET, DOOR, "ingest"),
+        ("rafiki", "outgoing_payment.created", RAFIKI_SECRET, "/v1/tenants/acme/events", "publish"),
+    ):
+        command = [*local, "send", sender, what, "--secret", secret, "--url", f"http://localhost{door}",
+                   "--as-lambda-event", str(functions.file(function))]
+        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=900)
+        seen = done.stderr.strip()[-300:] if done.returncode else "written"
+        check(f"cargo local -- send {sender} ... --as-lambda-event", done.returncode == 0, seen)
 
 
 def walk(functions: Functions, receiver: Receiver) -> None:
-    """One webhook through ingest, recover, fanout and deliver, each invoked alone."""
+    """A webhook through ingest and recover, an event through publish, both through fanout and deliver, each invoked alone."""
     answer = functions.invoke("ingest", "ingest")
     check("ingest: a signed webhook", answer.get("statusCode") == 200, answer.get("statusCode", answer))
+    answer = functions.invoke("publish", "publish")
+    check("publish: a signed event", answer.get("statusCode") == 200, answer.get("statusCode", answer))
     for queue, function in (("RECOVER", "recover"), ("FANOUT", "fanout"), ("DELIVER", "deliver")):
         count, answer = functions.batch(queue, function)
         check(f"{function}: a batch of {count}", count > 0 and answer.get("batchItemFailures") == [], json.dumps(answer))
     arrived = [it for it in receiver.of("/shop") if checks.type_of(it[2]) == "recovery.payment_failed"]
     valid = bool(arrived) and checks.standard_webhook_is_valid(arrived[0][1], arrived[0][2])
     check("the receiver got a validly signed delivery", valid, f"{len(arrived)} of recovery.payment_failed")
+    arrived = [it for it in receiver.of("/ase") if checks.type_of(it[2]) == "outgoing_payment.created"]
+    valid = bool(arrived) and checks.rafiki_is_valid(ASE_SECRET, arrived[0][1], arrived[0][2])
+    check("and so did the account servicing entity", valid, f"{len(arrived)} of outgoing_payment.created")
 
 
 def look(functions: Functions) -> None:
