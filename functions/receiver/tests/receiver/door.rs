@@ -175,6 +175,18 @@ fn the_id_is_the_one_that_was_signed() {
     assert_eq!(receiver.told.calls(), want);
 }
 
+#[test]
+fn characters_that_sqs_refuses_are_escaped_and_mean_the_same() {
+    let receiver = Receiver::new(Told::default());
+    let body = not_found("evt_1").replace("carla", "\u{fffe}\u{ffff}");
+    let delivery = Delivery::rafiki(&body, RAFIKI, receiver.now());
+    let answer = receiver.post(&delivery).expect("it lives");
+    assert_eq!(answer.status, 200);
+    let queued = receiver.queued();
+    assert!(!queued.contains(['\u{fffe}', '\u{ffff}']), "{queued}");
+    assert!(queued.contains("\\ufffe\\uffff"), "{queued}");
+}
+
 struct Down;
 
 #[async_trait::async_trait]

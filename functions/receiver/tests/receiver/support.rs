@@ -292,6 +292,17 @@ impl Receiver {
         Some(worked)
     }
 
+    /// The body of the one message on the queue.
+    pub(crate) fn queued(&self) -> String {
+        let received = self
+            .queues
+            .receive(LINE, 10, SignedDuration::ZERO)
+            .now_or_never();
+        let received = received.and_then(Result::ok).expect("it is there");
+        let bodies: Vec<_> = received.into_iter().map(|message| message.body).collect();
+        bodies.concat()
+    }
+
     /// The same, and the process dies before the messages are let go of.
     pub(crate) fn work_and_die_before_letting_go(&self) {
         let received = self

@@ -92,6 +92,20 @@ fn two_messages_of_one_event_in_a_batch_make_one_call() {
 }
 
 #[test]
+fn what_just_failed_is_not_tried_again_by_the_next_message_of_its_batch() {
+    let receiver = Receiver::new(Told {
+        failures: Mutex::new(1),
+        ..Told::default()
+    });
+    deliver(&receiver, "evt_1");
+    receiver.clock.advance(SignedDuration::from_mins(6));
+    deliver(&receiver, "evt_1");
+    let worked = work(&receiver);
+    assert_eq!((worked.received, worked.done), (2, 0));
+    assert_eq!(receiver.told.calls().len(), 1);
+}
+
+#[test]
 fn what_is_no_event_ends_among_the_dead_letters() {
     let receiver = Receiver::new(Told::default());
     let sent = receiver
