@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use jiff::SignedDuration;
+use anyhow::Context;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use shared::event::{Event, Json, Role};
-use shared::ids::TenantId;
-use shared::queue::Task;
+use shared::delivery::Outcome;
+use shared::event::{Event, EventType, Json, Kind, Role, Source};
+use shared::ids::{EventId, TenantId};
 use shared::queue::task::{PublishTask, send};
+use shared::queue::{Lease, Queue, Task};
 use shared::time::Clock;
 use tests::scene::{SHOP_SECRET, Scene};
 use tests::stories::{TENANT, event};
@@ -25,6 +27,21 @@ async fn publish(scene: &Scene, event: Event, roles: Option<&[Role]>) -> anyhow:
     send(&scene.queues, [Task::Publish(task)]).await?;
     // Long enough for the copies that a known event makes.
     scene.pass(SignedDuration::from_mins(3)).await
+}
+
+/// The sample of a type of the catalogue.
+fn payment(event_type: &str, at: Timestamp) -> anyhow::Result<Event> {
+    let event_type = EventType::parse(event_type)?;
+    let kind = Kind::of(&event_type).context("a type of the catalogue")?;
+    let sample: Value = serde_json::from_str(kind.sample())?;
+    Ok(Event {
+        id: EventId::parse(text(&sample, "/id"))?,
+        data: Json::of(&sample.pointer("/data"))?,
+        event_type,
+        at,
+        source: Source::new("rafiki"),
+        resource: None,
+    })
 }
 
 /// A scene with an endpoint of each of two roles, and its two URLs.
@@ -73,6 +90,154 @@ async fn the_same_id_naming_another_role_adds_exactly_that_role() -> anyhow::Res
         events.first().map(|event| list(event, "/deliveries").len()),
         Some(2)
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_event_posted_to_the_ase_and_to_the_point_of_sale_reaches_both() -> anyhow::Result<()> {
+    let scene = scene().await?;
+    let ase = "https://ase.example/hook";
+    scene
+        .far
+        .script(ase, [Outcome::answered(500), Outcome::answered(200)]);
+    let first = payment("incoming_payment.completed", scene.clock.now())?;
+    publish(&scene, first.clone(), None).await?;
+    // The second post comes later, and is written another way.
+    let spaced = first.data.as_str().replace("\":", "\" : ");
+    let second = Event {
+        data: Json::parse(spaced)?,
+        at: scene.clock.now(),
+        ..first
+    };
+    publish(&scene, second, Some(&[Role::Pos])).await?;
+    assert_eq!(hosts(&scene), ["ase.example", "ase.example", "pos.example"]);
+    let event = scene.events().await?.pop().unwrap_or_default();
+    assert_eq!(text(&event, "/state"), "delivered");
+    assert_eq!(text(&event, "/conflicts"), "0");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_makes_good_for_a_crash_is_the_event_as_it_was_first_recorded() -> anyhow::Result<()> {
+    let scene = scene().await?;
+    let first = event(1, scene.clock.now())?;
+    let recorded = |event: Event| PublishTask {
+        tenant: TenantId::parse(TENANT).expect("a valid id"),
+        event,
+        roles: Some(BTreeSet::from([Role::Ase])),
+        guard: None,
+    };
+    send(&scene.queues, [Task::Publish(recorded(first.clone()))]).await?;
+    // The winner dies after it recorded the event and before it sent anything.
+    scene.step_without(Queue::Deliver).await?;
+    let lost = scene
+        .queues
+        .receive(Queue::Deliver, 10, SignedDuration::ZERO)
+        .await?;
+    let receipts: Vec<_> = lost.into_iter().map(|message| message.receipt).collect();
+    assert_eq!(receipts.len(), 1);
+    scene.queues.delete(Queue::Deliver, receipts).await?;
+
+    scene.clock.advance(SignedDuration::from_hours(1));
+    let again = Event {
+        at: scene.clock.now(),
+        ..first.clone()
+    };
+    publish(&scene, again, Some(&[Role::Ase])).await?;
+    let requests = scene.far.requests();
+    let bodies: Result<Vec<Value>, _> = requests
+        .iter()
+        .map(|request| serde_json::from_slice(&request.body))
+        .collect();
+    let times: Vec<_> = bodies?
+        .iter()
+        .map(|body| text(body, "/timestamp"))
+        .collect();
+    assert_eq!(times, [first.at.to_string()]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_operators_endpoint_gets_copies_of_what_concerns_it_and_nothing_else()
+-> anyhow::Result<()> {
+    let operators =
+        json!({ "url": "https://ops.example/hook", "role": "operator", "secrets": [SHOP_SECRET] });
+    for (event_type, there, want) in [
+        (
+            "peer.liquidity_low",
+            true,
+            &["ase.example", "ops.example"][..],
+        ),
+        (
+            "wallet_address.not_found",
+            true,
+            &["ase.example", "ops.example"],
+        ),
+        ("incoming_payment.created", true, &["ase.example"]),
+        ("peer.liquidity_low", false, &["ase.example"]),
+    ] {
+        let scene = scene().await?;
+        if there {
+            scene.put_endpoint("ops", operators.clone()).await?;
+        }
+        let event = payment(event_type, scene.clock.now())?;
+        publish(&scene, event.clone(), None).await?;
+        // An endpoint that is made later gets no copy of what came before.
+        scene.put_endpoint("ops", operators.clone()).await?;
+        scene.pass(SignedDuration::from_secs(30)).await?;
+        publish(&scene, event, None).await?;
+        let mut hosts = hosts(&scene);
+        hosts.sort();
+        assert_eq!(hosts, want, "{event_type}");
+        let event = scene.events().await?.pop().unwrap_or_default();
+        assert_eq!(
+            list(&event, "/recipients").len(),
+            want.len(),
+            "{event_type}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_tells_of_nothing_is_recorded_with_the_reason_and_sent_to_nobody() -> anyhow::Result<()>
+{
+    let scene = scene().await?;
+    let at = scene.clock.now();
+    let nothing = |event: Event, from, to| -> anyhow::Result<Event> {
+        let data = Json::parse(event.data.as_str().replace(from, to))?;
+        Ok(Event { data, ..event })
+    };
+    let expired = payment("incoming_payment.expired", at)?;
+    publish(
+        &scene,
+        nothing(expired, r#""value":"255""#, r#""value":"0""#)?,
+        None,
+    )
+    .await?;
+    let named: &[Role] = &[Role::Ase, Role::Pos];
+    let event = scene.events().await?.pop().unwrap_or_default();
+    assert_eq!(
+        (text(&event, "/state"), text(&event, "/reason")),
+        ("skipped".into(), "nothing_received".into())
+    );
+
+    let funded = Event {
+        id: EventId::parse("another")?,
+        ..payment("outgoing_payment.funded", at)?
+    };
+    publish(
+        &scene,
+        nothing(funded, "cardDetails", "noCardDetails")?,
+        Some(named),
+    )
+    .await?;
+    let event = scene.events().await?.pop().unwrap_or_default();
+    assert_eq!(
+        (text(&event, "/state"), text(&event, "/reason")),
+        ("skipped".into(), "not_card_initiated".into())
+    );
+    assert!(hosts(&scene).is_empty());
     Ok(())
 }
 

@@ -15,6 +15,7 @@ mod rafiki;
 mod receiver;
 mod replay;
 mod retries;
+mod usefulness;
 
 use serde_json::Value;
 
