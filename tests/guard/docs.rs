@@ -96,7 +96,8 @@ fn every_alias_that_the_readme_uses_is_one() {
 }
 
 #[test]
-fn architecture_decisions_have_the_same_parts() {
+fn architecture_decisions_have_the_same_parts_and_a_number_each() {
+    let mut numbers = std::collections::BTreeSet::new();
     for file in files("shared/docs/adr", ".md") {
         let text = read(&file);
         let name = file
@@ -107,6 +108,11 @@ fn architecture_decisions_have_the_same_parts() {
         assert!(
             text.starts_with(&format!("# {number}: ")),
             "{}: the title has the file's number",
+            file.display()
+        );
+        assert!(
+            numbers.insert(number.to_owned()),
+            "{}: another decision has the number; take the next free one",
             file.display()
         );
         for part in ["**Context.**", "**Decision.**", "**Consequences.**"] {
