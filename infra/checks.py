@@ -75,7 +75,7 @@ def rafiki_is_valid(secret: str, headers: dict, body: bytes) -> bool:
 
 
 class Receiver:
-    """An HTTP server that keeps what it got. `/flaky` answers 500 twice for each webhook id, then 200."""
+    """An HTTP server that keeps what it got. `/flaky` answers 500 twice for each webhook id, then 200; `/decide` rejects."""
 
     def __init__(self):
         self.got = []
@@ -88,8 +88,10 @@ class Receiver:
                 receiver.got.append((self.path, headers, body, time.monotonic()))
                 tries = len(receiver.of(self.path, headers.get("webhook-id")))
                 self.send_response(500 if self.path.endswith("/flaky") and tries <= 2 else 200)
-                self.send_header("content-length", "0")
+                answer = b'{"decision":"rejected","reason":"a test"}' if self.path.endswith("/decide") else b""
+                self.send_header("content-length", str(len(answer)))
                 self.end_headers()
+                self.wfile.write(answer)
 
             def log_message(self, *_):
                 pass

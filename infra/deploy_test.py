@@ -18,7 +18,7 @@ import boto3
 import checks
 from checks import ASE_SECRET, FIXTURE, HOOK_SECRET, RAFIKI_EVENT, RAFIKI_SECRET, STRIPE_SECRET, Receiver, check, until
 
-FUNCTIONS = ("ingest", "publish", "recover", "fanout", "deliver", "sweep", "console")
+FUNCTIONS = ("ingest", "publish", "decide", "recover", "fanout", "deliver", "sweep", "console")
 # How log lines of the platform begin.
 PLATFORM = ("START ", "END ", "REPORT ")
 
@@ -38,6 +38,8 @@ class Stack:
             door = "IngestUrl"
         elif method == "POST" and path.partition("?")[0].endswith("/events"):
             door = "PublishUrl"
+        elif path.endswith("/incoming-payments/decisions"):
+            door = "DecideUrl"
         else:
             door = "ConsoleUrl"
         host = urllib.parse.urlsplit(self.outputs.get("ApiUrl") or self.outputs[door]).netloc
@@ -157,6 +159,28 @@ def rafiki_event_arrives(stack: Stack, receiver: Receiver, tag: str) -> None:
     check("another method on the path of two doors", status == 405, status)
 
 
+def ase_decides(stack: Stack, receiver: Receiver, tag: str) -> None:
+    """Asks whether a payment may be made, and sees the ASE asked once, signed, for one idempotency key."""
+    tenant = f"/v1/tenants/acme{tag}"
+    endpoint = {"url": f"{receiver.url}/{tag}/decider", "decision_url": f"{receiver.url}/{tag}/decide", "role": "ase",
+                "scheme": "standard-webhooks", "secrets": [HOOK_SECRET], "event_types": ["none"]}
+    stack.operate("PUT", f"{tenant}/endpoints/decider", endpoint)
+    _, made = stack.operate("POST", f"{tenant}/keys", {})
+    headers = {"authorization": f"Bearer {made.get('key')}", "content-type": "application/json", "idempotency-key": tag}
+    question = json.dumps({"walletAddress": "https://wallet.example/alice", "expiresAt": "2030-01-01T00:00:00Z"}).encode()
+    door = f"{tenant}/incoming-payments/decisions"
+    answers = [stack.call("POST", door, question, headers) for _ in range(2)]
+    decided = [(status, answer.get("decision"), answer.get("by")) for status, answer in answers]
+    check("the ASE decides", decided == [(200, "rejected", "ase")] * 2, decided)
+    asked = receiver.of(f"/{tag}/decide")
+    valid = len(asked) == 1 and checks.standard_webhook_is_valid(asked[0][1], asked[0][2])
+    check("and was asked once, validly signed", valid, f"{len(asked)} requests")
+    status, answer = stack.operate("GET", f"{tenant}/events/{answers[0][1].get('eventId')}")
+    check("the decision is an event", answer.get("state") == "delivered", f"{status} {answer.get('state')}")
+    status, _ = stack.call("GET", door, None, headers)
+    check("and its door answers for itself", status == 405, status)
+
+
 def failing_receiver_is_retried(stack: Stack, receiver: Receiver, tag: str, event: str) -> None:
     """Sees the endpoint that failed twice get the event at its third try, and the operator see all of that."""
     path = f"/{tag}/flaky"
@@ -222,6 +246,7 @@ def main() -> None:
         boto3.client("sqs").send_message(QueueUrl=stack.outputs["RecoverDeadQueue"], MessageBody="not a task")
     event = billing_webhook_arrives(stack, receiver, tag)
     rafiki_event_arrives(stack, receiver, tag)
+    ase_decides(stack, receiver, tag)
     if event:
         failing_receiver_is_retried(stack, receiver, tag, event)
     if first:

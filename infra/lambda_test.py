@@ -46,16 +46,17 @@ class Functions:
             return {"failed": (done.stderr or done.stdout).strip()[:500]}
         return json.loads(done.stdout or "null") or {}
 
-    def http(self, function: str, name: str, method: str, path: str, value: object = None) -> dict:
+    def http(self, function: str, name: str, method: str, path: str, value: object = None, key: str = "") -> dict:
         """Invokes a door with one request, as the HTTP API would hand it on (payload format 2.0)."""
-        key = os.environ["PAYRELAY_OPERATOR_KEY"]
+        key = key or os.environ["PAYRELAY_OPERATOR_KEY"]
         route, _, query = path.partition("?")
         event = {
             "version": "2.0",
             "routeKey": "$default",
             "rawPath": route,
             "rawQueryString": query,
-            "headers": {"host": "localhost", "authorization": f"Bearer {key}", "content-type": "application/json"},
+            "headers": {"host": "localhost", "authorization": f"Bearer {key}", "content-type": "application/json",
+                        "idempotency-key": name},
             "requestContext": {
                 "accountId": "000000000000",
                 "apiId": "local",
@@ -160,6 +161,23 @@ def walk(functions: Functions, receiver: Receiver) -> None:
     check("and so did the account servicing entity", valid, f"{len(arrived)} of outgoing_payment.created")
 
 
+def ask(functions: Functions, receiver: Receiver) -> None:
+    """A question to decide, which asks the ASE."""
+    tenant = "/v1/tenants/acme"
+    endpoint = {"url": f"{receiver.url}/decider", "decision_url": f"{receiver.url}/decide", "role": "ase",
+                "scheme": "standard-webhooks", "secrets": [HOOK_SECRET], "event_types": ["none"]}
+    functions.http("console", "console-decider", "PUT", f"{tenant}/endpoints/decider", endpoint)
+    made = functions.http("console", "console-key", "POST", f"{tenant}/keys", {})
+    key = json.loads(made.get("body") or "{}").get("key", "none")
+    question = {"walletAddress": "https://wallet.example/alice", "expiresAt": "2030-01-01T00:00:00Z"}
+    answer = functions.http("decide", "decide", "POST", f"{tenant}/incoming-payments/decisions", question, key)
+    told = json.loads(answer.get("body") or "{}")
+    check("decide: the ASE's decision", (told.get("decision"), told.get("by")) == ("rejected", "ase"), told or answer)
+    asked = receiver.of("/decide")
+    valid = len(asked) == 1 and checks.standard_webhook_is_valid(asked[0][1], asked[0][2])
+    check("the ASE was asked once, validly signed", valid, f"{len(asked)} requests")
+
+
 def look(functions: Functions) -> None:
     """What is left: a run of sweep, and the event on the operator API."""
     event = {
@@ -183,6 +201,7 @@ def main() -> None:
     set_up(functions, receiver)
     sign(functions)
     walk(functions, receiver)
+    ask(functions, receiver)
     look(functions)
     checks.finish()
 

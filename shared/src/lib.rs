@@ -5,6 +5,7 @@
 //! billing platform -> ingest -> q:recover -> recover -> q:fanout -> fanout -> q:deliver -> deliver -> endpoint
 //! payment backend  -> publish -> q:fanout
 //!                                                  sweep: parked deliveries -> q:deliver, dead letters -> table
+//! payment backend  -> decide -> ASE, and back
 //! operator         -> console: tenants, keys, endpoints, billing accounts; events, deliveries, replay
 //! ```
 //! A *signal* is what a billing platform told us, in our words. It becomes *events*: recorded, immutable. An event

@@ -42,8 +42,8 @@ fn title(name: &str) -> String {
         .collect()
 }
 
-const FUNCTIONS: [&str; 7] = [
-    "ingest", "publish", "recover", "fanout", "deliver", "sweep", "console",
+const FUNCTIONS: [&str; 8] = [
+    "ingest", "publish", "decide", "recover", "fanout", "deliver", "sweep", "console",
 ];
 
 /// What a function's root reads of its environment, by the readers of `shared::config` that it calls.

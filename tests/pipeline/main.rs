@@ -2,6 +2,7 @@
 
 mod bill;
 mod crash;
+mod decide;
 mod doors;
 mod duplicates;
 mod endpoints;

@@ -10,6 +10,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::Method;
 use console::handler::Console;
+use decide::handler::Decide;
 use deliver::handler::Deliver;
 use fanout::handler::Fanout;
 use ingest::handler::Ingest;
@@ -114,10 +115,10 @@ impl World {
                 clock: clock.clone(),
             })),
             lift(Arc::new(Deliver {
-                endpoints,
+                endpoints: endpoints.clone(),
                 deliveries: store.clone(),
                 intents: store.clone(),
-                transport: parts.transport,
+                transport: parts.transport.clone(),
                 clock: clock.clone(),
                 entropy: entropy.clone(),
             })),
@@ -145,6 +146,15 @@ impl World {
             queues: enqueue.clone(),
             clock: clock.clone(),
         };
+        let decide = Decide {
+            access: publish.access.clone(),
+            tenants: store.clone(),
+            endpoints: endpoints.clone(),
+            events: store.clone(),
+            decisions: store.clone(),
+            transport: parts.transport.clone(),
+            clock: clock.clone(),
+        };
         let console = Console {
             tenants: store.clone(),
             keys: store.clone(),
@@ -165,6 +175,7 @@ impl World {
         let api = Doors {
             ingest: ingest::handler::router(ingest),
             publish: publish::handler::router(publish),
+            decide: decide::handler::router(decide),
             console: console::handler::router(console),
         }
         .on_one_port();
@@ -275,6 +286,7 @@ impl World {
 struct Doors {
     ingest: Router,
     publish: Router,
+    decide: Router,
     console: Router,
 }
 
@@ -286,6 +298,7 @@ impl Doors {
         match (request.method(), path.as_slice()) {
             (_, ["v2", "webhooks", ..]) => &self.ingest,
             (&Method::POST, ["v1", "tenants", _, "events"]) => &self.publish,
+            (_, ["v1", "tenants", _, "incoming-payments", "decisions"]) => &self.decide,
             _ => &self.console,
         }
     }

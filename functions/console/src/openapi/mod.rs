@@ -1,9 +1,10 @@
-//! The OpenAPI document of everything that outsiders call or are sent: this API, the doors of `ingest` and
-//! `publish`, and what receivers get.
+//! The OpenAPI document of everything that outsiders call or are sent: this API, the doors of `ingest`,
+//! `publish` and `decide`, and what receivers get.
 //!
 //! Paths and shapes are derived from the handlers and the views; what all of them share (the key, the problems, the
 //! form of ids) is added here once. A test holds the document and the router together.
 
+mod decisions;
 mod doors;
 mod events;
 pub(crate) mod schema;
@@ -16,6 +17,7 @@ use utoipa::{Modify, OpenApi as Derive};
 
 use axum::http::StatusCode;
 
+use decisions::Decisions;
 use doors::Events;
 
 use crate::routes::{
@@ -84,7 +86,7 @@ pub fn document() -> Value {
         quarantine::delete,
     ),
     security(("key" = [])),
-    modifiers(&Webhooks, &Events, &Shared),
+    modifiers(&Webhooks, &Events, &Decisions, &Shared),
 )]
 struct Document;
 
