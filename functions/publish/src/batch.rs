@@ -9,7 +9,7 @@ use shared::ids::EventId;
 use shared::queue::{Message, Queue, QueueError};
 use tracing::warn;
 
-use crate::body::{EVENT_MOST, envelope, parse, wrong};
+use crate::body::{EVENT_MOST, parse, wrong};
 use crate::handler::{Publish, Sender};
 use crate::reply::{Item, Refusal};
 
@@ -105,5 +105,6 @@ fn read(text: &str) -> Result<Envelope, Refusal> {
     if text.len() > EVENT_MOST {
         return Err(Refusal::TooLong(EVENT_MOST));
     }
-    Ok(envelope(text, &parse(text)?)?)
+    parse(text)?;
+    Ok(Envelope::read(text)?)
 }

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_body_util::LengthLimitError;
 use serde_json::Value;
-use shared::event::{Envelope, FieldError};
+use shared::event::FieldError;
 
 use crate::reply::Refusal;
 
@@ -70,21 +70,6 @@ pub(crate) fn parse(text: &str) -> Result<Value, FieldError> {
         let place = format!("line {}, column {}", error.line(), error.column());
         wrong("body", format!("is not JSON at {place}"))
     })
-}
-
-/// Reads an event from its text and what that was parsed into. Both have to be objects: where fields are asked for, the
-/// reader of the text takes a list of their values as well.
-pub(crate) fn envelope(text: &str, parsed: &Value) -> Result<Envelope, FieldError> {
-    if !parsed.is_object() {
-        let rule = "must be an object of `id`, `type` and `data`";
-        return Err(wrong("body", rule));
-    }
-    let envelope = Envelope::read(text)?;
-    if parsed.get("data").is_some_and(Value::is_object) {
-        Ok(envelope)
-    } else {
-        Err(wrong("data", "must be an object"))
-    }
 }
 
 #[cfg(test)]

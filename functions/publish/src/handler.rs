@@ -28,7 +28,7 @@ use shared::time::Clock;
 use tracing::{info, warn};
 
 use crate::batch::split;
-use crate::body::{ARRAY_MOST, EVENT_MOST, envelope, parse, receive, text, wrong};
+use crate::body::{ARRAY_MOST, EVENT_MOST, parse, receive, text, wrong};
 use crate::recipients::named;
 use crate::reply::{Accepted, Refusal};
 
@@ -92,7 +92,7 @@ impl Publish {
                     return Err(wrong("body", rule).into());
                 }
                 let roles = named(parts.uri.query().unwrap_or_default(), &parts.headers)?;
-                self.one(&sender, roles.as_ref(), envelope(body, &parsed)?)
+                self.one(&sender, roles.as_ref(), Envelope::read(body)?)
                     .await
             }
             None => {
@@ -114,8 +114,8 @@ impl Publish {
                 if body.len() > EVENT_MOST {
                     return Err(Refusal::TooLong(EVENT_MOST));
                 }
-                let parsed = parse(body)?;
-                self.one(&sender, roles.as_ref(), envelope(body, &parsed)?)
+                parse(body)?;
+                self.one(&sender, roles.as_ref(), Envelope::read(body)?)
                     .await
             }
         }
