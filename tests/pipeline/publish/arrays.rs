@@ -1,4 +1,4 @@
-//! Arrays of events, and what the door says when it can accept nothing.
+//! Arrays of events, the door at a URL of its own, and what it says when it can accept nothing.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -244,6 +244,33 @@ async fn an_array_that_is_none_or_too_long_is_refused_whole() -> anyhow::Result<
         assert_eq!(answer.status.as_u16(), status, "{name}: {}", answer.body);
     }
     assert_eq!(scene.queues.len(Queue::Fanout), 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn at_a_url_of_its_own_the_door_answers_other_requests_itself() -> anyhow::Result<()> {
+    let scene = scene().await?;
+    let door = door(
+        &scene,
+        Arc::new(scene.queues.clone()),
+        scene.store().clone(),
+    );
+    let cases = [
+        ("GET", "/v1/tenants/acme/events", 405, "POST"),
+        ("DELETE", "/v1/tenants/acme/events", 405, "POST"),
+        ("POST", "/v1/tenants/acme/events/e-1", 404, ""),
+        ("GET", "/v1/openapi.json", 404, ""),
+    ];
+    for (method, path, status, allow) in cases {
+        let request = Request::builder().method(method).uri(path);
+        let answer = door.clone().oneshot(request.body(Body::empty())?).await?;
+        assert_eq!(answer.status().as_u16(), status, "{method} {path}");
+        let got = answer.headers().get("allow");
+        let got = got
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        assert_eq!(got, allow, "{method} {path}");
+    }
     Ok(())
 }
 

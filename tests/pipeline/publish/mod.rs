@@ -5,7 +5,7 @@ mod arrays;
 use axum::body::Body;
 use http::Request;
 use jiff::SignedDuration;
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::queue::{Lease, Queue, Task};
 use shared::secret::Secret;
 use shared::signature::rafiki;
@@ -413,6 +413,44 @@ async fn the_tolerance_of_a_publisher_is_its_own() -> anyhow::Result<()> {
         let answer = scene.send(sent.request(&*scene.clock)?).await?;
         assert_eq!(answer.status.as_u16(), status, "{age_ms} ms");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_configured_holds_at_once_and_what_is_taken_away_ends_within_10_s()
+-> anyhow::Result<()> {
+    let scene = scene().await?;
+    let path = "/v1/tenants/bare/events";
+    let signed = Sent { path, ..usual() };
+    let ask = async |sent: &Sent| {
+        let answer = scene.send(sent.request(&*scene.clock)?).await?;
+        anyhow::Ok(answer.status.as_u16())
+    };
+    assert_eq!(ask(&signed).await?, 401);
+    let publisher = "/v1/tenants/bare/publishers/rafiki";
+    let secrets = json!({ "secrets": [SECRET] });
+    scene.operator("PUT", publisher, secrets).await?;
+    assert_eq!(
+        ask(&signed).await?,
+        200,
+        "what was not there is not remembered"
+    );
+
+    let made = scene
+        .operator("POST", "/v1/tenants/bare/keys", json!({}))
+        .await?;
+    let by_key = Sent {
+        proof: Proof::Key(text(&made, "/key")),
+        ..signed.clone()
+    };
+    assert_eq!(ask(&by_key).await?, 200);
+    scene.call("DELETE", publisher, Value::Null).await?;
+    let key = format!("/v1/tenants/bare/keys/{}", text(&made, "/id"));
+    let revoked = scene.call("DELETE", &key, Value::Null).await?;
+    assert_eq!(revoked.status, 204);
+    scene.clock.advance(SignedDuration::from_secs(10));
+    assert_eq!(ask(&signed).await?, 401);
+    assert_eq!(ask(&by_key).await?, 401);
     Ok(())
 }
 

@@ -56,6 +56,12 @@ async fn an_unknown_path_and_a_wrong_method_are_problems() {
             .status,
         405
     );
+    // Its path is console's as well, so behind function URLs it may come here by mistake.
+    world.tenant("acme").await;
+    let answer = world.post("/v1/tenants/acme/events", json!({})).await;
+    let (status, detail) = answer.problem();
+    assert_eq!(status, 421);
+    assert!(detail.contains("function URL of `publish`"), "{detail}");
 }
 
 #[tokio::test]
