@@ -10,6 +10,7 @@ import sys
 from samtranslator.yaml_helper import yaml_parse
 
 BATCHED = ("sqs:SendMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility")
+PARTIQL = {"dynamodb:PartiQLInsert": "dynamodb:BatchExecuteStatement"}
 
 
 def lacking(resource: dict) -> str | None:
@@ -44,9 +45,15 @@ def adapted(template: dict) -> dict:
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::IAM::Role":
             for policy in resource["Properties"]["Policies"]:
-                for statement in policy["PolicyDocument"]["Statement"]:
+                statements = policy["PolicyDocument"]["Statement"]
+                for statement in statements:
                     statement["Action"] = with_batches(statement["Action"])
+                # It asks for the name of the request, and does not see which table a statement names.
+                asked = [it for statement in statements for action, it in PARTIQL.items() if action in statement["Action"]]
+                if asked:
+                    statements.append({"Effect": "Allow", "Action": asked, "Resource": "*"})
     print(f"changed in the template for ministack: who may {', '.join(BATCHED)} also may the same with Batch behind it")
+    print(f"changed in the template for ministack: {PARTIQL}, on any table")
     return template
 
 

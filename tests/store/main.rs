@@ -6,5 +6,6 @@ mod decisions;
 mod deliveries;
 mod events;
 mod faults;
+mod gather;
 mod intents;
 mod quarantine;

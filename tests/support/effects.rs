@@ -166,6 +166,7 @@ impl HttpConnector for WatchedConnector {
             "DeleteItem",
             "TransactWriteItems",
             "BatchWriteItem",
+            "BatchExecuteStatement",
         ];
         let is_write = writes.contains(&operation);
         let (call, effects) = (self.connector.call(request), self.effects.clone());

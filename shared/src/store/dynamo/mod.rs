@@ -8,6 +8,7 @@ mod config;
 mod decisions;
 mod deliveries;
 mod events;
+mod gather;
 mod intents;
 mod quarantine;
 mod table;
@@ -26,6 +27,8 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use table::create_table;
 
+use gather::{Gather, Inserted};
+
 use super::StoreError;
 use super::item::{self, Change, Condition, Find, Item, Key, Vault};
 use crate::entropy::Entropy;
@@ -43,6 +46,7 @@ pub struct DynamoStore {
     entropy: Arc<dyn Entropy>,
     retention: SignedDuration,
     capacity: Option<ReturnConsumedCapacity>,
+    gather: Arc<Gather>,
 }
 
 /// How a conditional write of a whole item ended.
@@ -93,6 +97,7 @@ impl DynamoStore {
             entropy,
             retention,
             capacity: None,
+            gather: Arc::default(),
         }
     }
 
@@ -119,6 +124,9 @@ impl DynamoStore {
     }
 
     async fn get(&self, key: &Key, consistent: bool) -> Result<Option<Item>, StoreError> {
+        if consistent && let Some(found) = self.get_gathered(key).await {
+            return Ok(found);
+        }
         let request = self
             .client
             .get_item()
@@ -137,6 +145,20 @@ impl DynamoStore {
     ) -> Result<Written, StoreError> {
         if !item::fits(&item) {
             return Err(key.too_large());
+        }
+        if condition.as_ref().is_some_and(Condition::is_absent)
+            && let Some(inserted) = self.insert_gathered(key, &item).await
+        {
+            match inserted {
+                Inserted::Done => return Ok(Written::Done),
+                Inserted::Known => {
+                    let found = self.get(key, true).await?;
+                    if found.is_some() {
+                        return Ok(Written::Refused(found));
+                    }
+                    // It went away in between.
+                }
+            }
         }
         let mut request = self
             .client

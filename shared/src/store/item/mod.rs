@@ -94,7 +94,7 @@ const DEFLATE_FROM: usize = 800;
 const INFLATED_MOST: usize = 8 * 1024 * 1024;
 
 /// Where an item is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     pk: String,
     sk: String,
@@ -126,6 +126,11 @@ impl Key {
     }
 }
 
+/// The key of an item, if it has one.
+pub(crate) fn key_of(item: &Item) -> Option<Key> {
+    Fields(item).key().ok()
+}
+
 /// Something that must hold for a write to be made.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Condition {
@@ -133,10 +138,12 @@ pub(crate) struct Condition {
     pub(crate) values: Vec<(&'static str, AttributeValue)>,
 }
 
+const ABSENT: &str = "attribute_not_exists(pk)";
+
 /// The item is not there.
 pub(crate) fn absent() -> Condition {
     Condition {
-        expression: "attribute_not_exists(pk)",
+        expression: ABSENT,
         values: Vec::new(),
     }
 }
@@ -154,6 +161,13 @@ pub(crate) fn unchanged(read: Option<Version>) -> Condition {
             expression: "v = :read",
             values: vec![(":read", number(version.0))],
         },
+    }
+}
+
+impl Condition {
+    /// Whether it says that the item is not there.
+    pub(crate) fn is_absent(&self) -> bool {
+        self.expression == ABSENT
     }
 }
 
@@ -227,7 +241,7 @@ impl Find {
 }
 
 /// The size that DynamoDB counts: names and values.
-fn size(item: &Item) -> usize {
+pub(crate) fn size(item: &Item) -> usize {
     fn of(value: &AttributeValue) -> usize {
         match value {
             AttributeValue::S(text) => text.len(),
