@@ -1,14 +1,19 @@
 //! Start-up, memory and CPU time of the release binaries, beside a bare hello world in the same run.
 //!
 //! ```text
-//! cargo build --release && cargo run --release -p tests --bin bench [-- [--check] [--rounds N] [BINARY..]]
+//! cargo build --release && cargo run --release -p tests --bin bench [-- OPTION.. [BINARY..]]
+//!   --check           fails beyond a budget
+//!   --rounds N        starts of each function (30)
+//!   --runs N          processes of each that are invoked many times (5)
+//!   --invocations N   so many times (1000)
 //! ```
 //!
 //! Start is from asking for the process to its first answer's arrival; the invocation is queued before, so
 //! whatever a function puts off is paid within the measured time. Rounds take the functions in turn, so
 //! what else the machine does falls on all of them alike. Without a list of binaries, those of [`CASES`]
 //! beside this executable are measured. Prints a markdown table, and the CPU time of one event through all
-//! functions, without stores; `--check` fails beyond a budget.
+//! functions, without stores. Requests to DynamoDB and SQS are counted, because each takes more CPU time
+//! than everything else that is done with an event.
 //!
 //! Not in it: Lambda's own part of a cold start, and TLS handshakes, since the stand-ins speak plain HTTP
 //! (the TLS configuration itself is built in every start, as deployed). What a handshake would add first
@@ -43,7 +48,7 @@ use tests::throughput;
 /// The invocations after which memory is read, and over which CPU time is counted.
 const INVOCATIONS: u32 = 1_000;
 
-/// How many processes are put through [`INVOCATIONS`]; the least CPU time and the most memory count. A
+/// How many processes are put through so many invocations; the least CPU time and the most memory count. A
 /// machine that dozes off between invocations charges its waking to the process, so single runs differ
 /// by a factor of two.
 const RUNS: usize = 5;
@@ -68,6 +73,8 @@ struct Case {
     budget: u128,
     /// How many events one invocation of the CPU measurement carries; 0 for what is no part of an event's way.
     events: u128,
+    /// The most requests that such an invocation may make to DynamoDB and SQS, reads of configuration apart.
+    requests: u64,
     /// The event of an invocation that carries so many messages.
     payload: fn(&Neighbours, usize) -> Result<Value>,
     /// What a right answer contains.
@@ -80,6 +87,7 @@ const CASES: [Case; 7] = [
         function: "hello",
         budget: 100,
         events: 0,
+        requests: 0,
         payload: |_, _| Ok(json!({ "name": "you" })),
         answer: "Hello, you!",
     },
@@ -87,6 +95,7 @@ const CASES: [Case; 7] = [
         function: "ingest",
         budget: 300,
         events: 1,
+        requests: 1,
         payload: webhook,
         answer: r#""statusCode":200"#,
     },
@@ -95,6 +104,7 @@ const CASES: [Case; 7] = [
         function: "publish",
         budget: 300,
         events: 0,
+        requests: 1,
         payload: published,
         answer: r#""statusCode":200"#,
     },
@@ -102,6 +112,7 @@ const CASES: [Case; 7] = [
         function: "recover",
         budget: 350,
         events: 10,
+        requests: 3,
         payload: signals,
         answer: NONE_FAILED,
     },
@@ -109,6 +120,7 @@ const CASES: [Case; 7] = [
         function: "fanout",
         budget: 350,
         events: 10,
+        requests: 2,
         payload: events,
         answer: NONE_FAILED,
     },
@@ -116,6 +128,7 @@ const CASES: [Case; 7] = [
         function: "deliver",
         budget: 350,
         events: 10,
+        requests: 10,
         payload: deliveries,
         answer: NONE_FAILED,
     },
@@ -123,6 +136,7 @@ const CASES: [Case; 7] = [
         function: "console",
         budget: 300,
         events: 0,
+        requests: 1,
         payload: tenants,
         answer: r#""statusCode":200"#,
     },
@@ -461,20 +475,23 @@ impl<'a> Subject<'a> {
         Ok(answer)
     }
 
-    /// Memory and CPU time after many invocations of one process.
-    async fn endure(&self) -> Result<Endurance> {
+    /// Memory, CPU time and requests of many invocations of one process.
+    async fn endure(&self, invocations: u32) -> Result<Endurance> {
         let (_, function, api) = self.start().await?;
-        let before = function.cpu_ms()?;
-        for _ in 0..INVOCATIONS {
+        let (before, asked) = (function.cpu()?, self.neighbours.outside.requests());
+        for _ in 0..invocations {
             self.check(api.invoke(self.payload(BATCH)?).await)?;
         }
-        let cpu_ms = function.cpu_ms()?.saturating_sub(before);
+        let cpu = function.cpu()?.since(before);
+        let requests = self.neighbours.outside.requests().saturating_sub(asked);
         let resident_kib = function.resident_kib()?;
         // Before the server that it asks for more, or it would complain.
         drop(function);
         Ok(Endurance {
             resident_kib,
-            cpu_us: u128::from(cpu_ms * 1_000) / u128::from(INVOCATIONS),
+            cpu_us: u128::from(cpu.ms() * 1_000) / u128::from(invocations),
+            system_us: u128::from(cpu.system_ms * 1_000) / u128::from(invocations),
+            requests: requests * 1_000 / u64::from(invocations),
         })
     }
 
@@ -493,11 +510,17 @@ impl<'a> Subject<'a> {
 struct Endurance {
     resident_kib: u64,
     cpu_us: u128,
+    /// So much of it in the kernel.
+    system_us: u128,
+    /// Requests to DynamoDB and SQS, in thousandths.
+    requests: u64,
 }
 
 struct Options {
     check: bool,
     rounds: usize,
+    runs: usize,
+    invocations: u32,
     binaries: Vec<PathBuf>,
 }
 
@@ -513,21 +536,30 @@ impl Options {
     }
 }
 
+/// What follows an option that takes a number, from 1 on.
+fn count<N: TryFrom<u32>>(option: &str, value: Option<String>) -> Result<N> {
+    value
+        .and_then(|value| value.parse::<u32>().ok())
+        .filter(|count| *count > 0)
+        .and_then(|count| N::try_from(count).ok())
+        .with_context(|| format!("{option} needs a number from 1 on"))
+}
+
 fn options() -> Result<Options> {
     let mut options = Options {
         check: false,
         rounds: 30,
+        runs: RUNS,
+        invocations: INVOCATIONS,
         binaries: Vec::new(),
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--check" => options.check = true,
-            "--rounds" => {
-                let rounds = arguments.next().context("--rounds needs a number")?;
-                options.rounds = rounds.parse().context("--rounds needs a number")?;
-                ensure!(options.rounds > 0, "--rounds needs at least one");
-            }
+            "--rounds" => options.rounds = count(&argument, arguments.next())?,
+            "--runs" => options.runs = count(&argument, arguments.next())?,
+            "--invocations" => options.invocations = count(&argument, arguments.next())?,
             flag if flag.starts_with('-') => bail!("unknown option {flag}"),
             binary => options.binaries.push(PathBuf::from(binary)),
         }
@@ -595,36 +627,51 @@ async fn main() -> Result<ExitCode> {
         }
     }
 
-    println!("| function | start, least | start, median | × bare | resident | CPU an invocation |");
-    println!("|---|---:|---:|---:|---:|---:|");
+    println!(
+        "| function | start, least | start, median | × bare | resident | CPU an invocation | of it in the kernel | requests |"
+    );
+    println!("|---|---:|---:|---:|---:|---:|---:|---:|");
     let mut bare = None;
     let mut event_us = 0;
     let mut within = true;
     for subject in &mut subjects {
         let mut runs = Vec::new();
-        for _ in 0..RUNS {
-            runs.push(subject.endure().await?);
+        for _ in 0..options.runs {
+            runs.push(subject.endure(options.invocations).await?);
         }
         let resident = runs
             .iter()
             .map(|run| run.resident_kib)
             .max()
             .unwrap_or_default();
-        let cpu = runs.iter().map(|run| run.cpu_us).min().unwrap_or_default();
+        let least_cpu = runs.iter().map(|run| (run.cpu_us, run.system_us)).min();
+        let (cpu, system) = least_cpu.unwrap_or_default();
+        let requests = runs
+            .iter()
+            .map(|run| run.requests)
+            .max()
+            .unwrap_or_default();
         let (least, median) = subject.least_and_median()?;
         let ratio = median * 1_000 / (*bare.get_or_insert(median)).max(1);
         println!(
-            "| `{}` | {} ms | {} ms | {} | {} MiB | {} ms |",
+            "| `{}` | {} ms | {} ms | {} | {} MiB | {} ms | {} ms | {} |",
             subject.case.function,
             thousandths(least),
             thousandths(median),
             thousandths(ratio),
             thousandths(u128::from(resident) * 1_000 / 1_024),
             thousandths(cpu),
+            thousandths(system),
+            thousandths(u128::from(requests)),
         );
         event_us += cpu.checked_div(subject.case.events).unwrap_or_default();
         if ratio > subject.case.budget * 10 {
             eprintln!("{} starts too slowly", subject.case.function);
+            within = false;
+        }
+        // Configuration is read again every 10 s.
+        if requests > subject.case.requests * 1_000 + 100 {
+            eprintln!("{} makes too many requests", subject.case.function);
             within = false;
         }
         if resident > MEMORY_BUDGET_KIB {

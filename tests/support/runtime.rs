@@ -260,14 +260,38 @@ impl Function {
             .with_context(|| format!("no VmRSS in {status:?}"))
     }
 
-    /// CPU time used so far by all its threads, user and system, in milliseconds; it moves in steps of 10.
-    pub fn cpu_ms(&self) -> Result<u64> {
-        cpu_ms(self.process.id())
+    /// CPU time used so far by all its threads.
+    pub fn cpu(&self) -> Result<Cpu> {
+        cpu(self.process.id())
     }
 }
 
-/// CPU time used so far by all threads of a process, user and system, in milliseconds; it moves in steps of 10.
-pub fn cpu_ms(process: u32) -> Result<u64> {
+/// CPU time, in milliseconds; it moves in steps of 10.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cpu {
+    /// In the process's own code.
+    pub user_ms: u64,
+    /// In the kernel on its behalf, mostly for sockets.
+    pub system_ms: u64,
+}
+
+impl Cpu {
+    /// Both.
+    pub fn ms(self) -> u64 {
+        self.user_ms + self.system_ms
+    }
+
+    /// What was used since `earlier`.
+    pub fn since(self, earlier: Cpu) -> Cpu {
+        Cpu {
+            user_ms: self.user_ms.saturating_sub(earlier.user_ms),
+            system_ms: self.system_ms.saturating_sub(earlier.system_ms),
+        }
+    }
+}
+
+/// CPU time used so far by all threads of a process.
+pub fn cpu(process: u32) -> Result<Cpu> {
     /// Linux reports in hundredths of a second (`USER_HZ`) whatever its own tick is.
     const TICK_MS: u64 = 10;
     let stat = proc_file(process, "stat")?;
@@ -279,7 +303,10 @@ pub fn cpu_ms(process: u32) -> Result<u64> {
     let ticks: Option<Vec<u64>> =
         fields.map(|fields| fields.skip(11).take(2).flat_map(str::parse).collect());
     match ticks.as_deref() {
-        Some([user, system]) => Ok((user + system) * TICK_MS),
+        Some([user, system]) => Ok(Cpu {
+            user_ms: user * TICK_MS,
+            system_ms: system * TICK_MS,
+        }),
         _ => bail!("no CPU times in {stat:?}"),
     }
 }

@@ -7,6 +7,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Result;
 use axum::Router;
@@ -35,6 +36,7 @@ pub struct Canned {
 #[derive(Debug)]
 pub struct StandIn {
     address: SocketAddr,
+    desk: Arc<Desk>,
     server: JoinHandle<()>,
 }
 
@@ -53,7 +55,11 @@ impl StandIn {
                 )
             })
             .collect::<Vec<_>>();
-        let routes = Router::new().fallback(answer).with_state(Arc::new(answers));
+        let desk = Arc::new(Desk {
+            answers,
+            requests: AtomicU64::new(0),
+        });
+        let routes = Router::new().fallback(answer).with_state(desk.clone());
         let listener = listener.tap_io(|stream| {
             // Refused only for a connection that is gone already, which its reader finds out.
             let _ = stream.set_nodelay(true);
@@ -62,7 +68,16 @@ impl StandIn {
             // Ends only by being aborted.
             let _ = axum::serve(listener, routes).await;
         });
-        Ok(StandIn { address, server })
+        Ok(StandIn {
+            address,
+            desk,
+            server,
+        })
+    }
+
+    /// How many requests it has answered.
+    pub fn requests(&self) -> u64 {
+        self.desk.requests.load(Ordering::Relaxed)
     }
 
     /// Its URL: the value of `AWS_ENDPOINT_URL`, the base of queue URLs, and a target for deliveries.
@@ -82,16 +97,22 @@ impl Drop for StandIn {
     }
 }
 
-type Answers = Vec<(&'static str, String, Bytes)>;
+#[derive(Debug)]
+struct Desk {
+    answers: Vec<(&'static str, String, Bytes)>,
+    requests: AtomicU64,
+}
 
-async fn answer(State(answers): State<Arc<Answers>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn answer(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: Bytes) -> Response {
+    desk.requests.fetch_add(1, Ordering::Relaxed);
     let target = headers
         .get("x-amz-target")
         .and_then(|target| target.to_str().ok());
     let Some((service, operation)) = target.and_then(|target| target.split_once('.')) else {
         return ().into_response(); // A receiver's 200.
     };
-    let fits = answers
+    let fits = desk
+        .answers
         .iter()
         .find(|(name, mentions, _)| *name == operation && contains(&body, mentions.as_bytes()));
     let content = match fits {
@@ -121,6 +142,13 @@ fn plain(operation: &str, request: &[u8]) -> Bytes {
         "BatchWriteItem" => Bytes::from_static(br#"{"UnprocessedItems":{}}"#),
         "SendMessage" => Bytes::from_static(br#"{"MessageId":"m"}"#),
         "ReceiveMessage" => Bytes::from_static(br#"{"Messages":[]}"#),
+        "BatchExecuteStatement" => {
+            let request: Value = serde_json::from_slice(request).unwrap_or_default();
+            let statements = request.get("Statements").and_then(Value::as_array);
+            json!({ "Responses": vec![json!({}); statements.map_or(0, Vec::len)] })
+                .to_string()
+                .into()
+        }
         "SendMessageBatch" | "DeleteMessageBatch" | "ChangeMessageVisibilityBatch" => {
             let request: Value = serde_json::from_slice(request).unwrap_or_default();
             let entries = request.get("Entries").and_then(Value::as_array);

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::runtime::cpu_ms;
+use crate::runtime::cpu;
 use crate::standin::StandIn;
 
 /// No run takes longer.
@@ -47,7 +47,7 @@ pub async fn run(local: &Path, events: u32) -> Result<Throughput> {
     let mut lines = BufReader::new(process.stdout.take().context("its output is piped")?).lines();
     let up = async { while TcpStream::connect(("127.0.0.1", port)).await.is_err() {} };
     timeout(RUN_MOST, up).await.context("it never listened")?;
-    let (before, began) = (cpu_ms(id)?, Instant::now());
+    let (before, began) = (cpu(id)?, Instant::now());
     let url = format!("http://127.0.0.1:{port}{}", local::demo::webhook_path());
     let sender = Command::new(local)
         .args([
@@ -74,7 +74,7 @@ pub async fn run(local: &Path, events: u32) -> Result<Throughput> {
     let (sent, delivered) = tokio::join!(timeout(RUN_MOST, sender), timeout(RUN_MOST, delivered));
     ensure!(sent??.success(), "not every webhook was accepted");
     delivered.context("not every webhook was delivered in time")??;
-    let (took, cpu) = (began.elapsed(), cpu_ms(id)?.saturating_sub(before));
+    let (took, cpu) = (began.elapsed(), cpu(id)?.since(before).ms());
     Ok(Throughput {
         per_second: u128::from(events) * 1_000 / took.as_millis().max(1),
         cpu_us: u128::from(cpu) * 1_000 / u128::from(events),
