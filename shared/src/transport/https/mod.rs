@@ -37,8 +37,8 @@ const HEADERS_MOST: usize = 64;
 const HEADER_BYTES_MOST: u32 = 16 * 1024;
 /// An idle connection is kept for so long: shorter than common servers do, so that it is seldom found closed.
 const IDLE: Duration = Duration::from_secs(4);
-/// So many idle connections are kept for each server.
-const IDLE_MOST: usize = 4;
+/// So many idle connections are kept for each server: what a batch to one endpoint opens, the next one finds.
+const IDLE_MOST: usize = 10;
 
 /// Why the client could not be built.
 #[derive(Debug, thiserror::Error)]

@@ -592,6 +592,33 @@ async fn many_requests_at_once_are_each_judged_by_their_own_url() {
     }
 }
 
+#[tokio::test]
+async fn the_connections_of_a_batch_are_kept_for_the_next() {
+    const BATCH: usize = 10;
+    let connections = Arc::new(Mutex::new(0));
+    let count = connections.clone();
+    let address = serving(move |mut stream| {
+        *count.lock().expect("nobody panics with the lock") += 1;
+        async move {
+            while !read_request(&mut stream).await.is_empty() {
+                let _ = stream
+                    .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+                    .await;
+            }
+        }
+    })
+    .await;
+    let https = resolving(vetting(), &[&["127.0.0.1"]]);
+    for _ in 0..3 {
+        let url = format!("http://shop.example:{}/", address.port());
+        let posts = (0..BATCH).map(|_| https.post(request(url.clone(), 5000)));
+        for outcome in futures::future::join_all(posts).await {
+            assert_eq!(status(&outcome), Some(200));
+        }
+    }
+    assert!(*connections.lock().expect("nobody panics with the lock") <= BATCH);
+}
+
 /// A server's side of TLS for `shop.example`, and the root that its certificate chains to.
 fn certified(alpn: &[u8]) -> (tokio_rustls::TlsAcceptor, RootCertStore) {
     let root_key = rcgen::KeyPair::generate().expect("a key");
