@@ -28,7 +28,13 @@ pub fn init(style: Style) {
         .with_target(false);
     match style {
         // CloudWatch stamps each line itself.
-        Style::Json => builder.json().flatten_event(true).without_time().init(),
+        // There is one span, the invocation's: a list of all spans would say it twice.
+        Style::Json => builder
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .without_time()
+            .init(),
         Style::Lines => builder.compact().init(),
     }
 }
