@@ -7,6 +7,7 @@ use std::sync::Arc;
 use data_encoding::HEXLOWER;
 use ipnet::IpNet;
 use jiff::SignedDuration;
+use url::Url;
 
 use crate::queue::Queue;
 use crate::secret::Keyring;
@@ -117,6 +118,35 @@ impl<'a> Settings<'a> {
         nets
     }
 
+    /// `PAYRELAY_OWN_HOSTS`: the names that our own doors are reached by, which must never be targets. Each may be written
+    /// as a URL; none if it is not set.
+    pub fn own_hosts(&mut self) -> Vec<String> {
+        let name = "PAYRELAY_OWN_HOSTS";
+        let value = (self.lookup)(name).unwrap_or_default();
+        let mut hosts = Vec::new();
+        for entry in value
+            .split(',')
+            .map(str::trim)
+            .filter(|entry| !entry.is_empty())
+        {
+            let url = match entry.contains("://") {
+                true => Url::parse(entry),
+                false => Url::parse(&format!("https://{entry}/")),
+            };
+            let host = url.ok().and_then(|url| Some(url.host_str()?.to_owned()));
+            match host {
+                Some(host) => hosts.push(host.trim_end_matches('.').to_owned()),
+                None => {
+                    self.problem::<()>(
+                        name,
+                        format!("holds `{entry}`, which is no host name such as api.example.com"),
+                    );
+                }
+            }
+        }
+        hosts
+    }
+
     /// `AWS_LAMBDA_RUNTIME_API`: the address that must never be a target; not set outside of Lambda. Lambda sets a host
     /// and a port, emulators a URL with a path.
     pub fn runtime_api(&mut self) -> Option<SocketAddr> {
@@ -160,6 +190,20 @@ mod tests {
         let want = "127.0.0.1:9001".parse().ok();
         assert_eq!(address("127.0.0.1:9001"), want);
         assert_eq!(address("http://127.0.0.1:9001/console"), want);
+    }
+
+    #[test]
+    fn own_hosts_are_read_from_names_and_urls() {
+        let lookup =
+            |_: &str| Some("https://A1.lambda-url.example/, API.example.com,, a b".to_owned());
+        let mut settings = Settings::new(&lookup);
+        assert_eq!(
+            settings.own_hosts(),
+            ["a1.lambda-url.example", "api.example.com"]
+        );
+        let want = "PAYRELAY_OWN_HOSTS holds `a b`, which is no host name such as api.example.com";
+        let got = settings.finish(Some(()));
+        assert_eq!(got, Err(ConfigError(vec![want.to_owned()])));
     }
 
     #[test]

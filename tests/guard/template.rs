@@ -58,6 +58,7 @@ fn read_by(main: &str) -> BTreeSet<String> {
             "PAYRELAY_OPERATOR_KEY_SHA256",
         ),
         ("settings.allow_targets()", "PAYRELAY_ALLOW_TARGETS"),
+        ("settings.own_hosts()", "PAYRELAY_OWN_HOSTS"),
         ("settings.retention()", "PAYRELAY_RETENTION_DAYS"),
     ];
     let mut names: BTreeSet<String> = readers

@@ -24,7 +24,8 @@ async fn main() -> anyhow::Result<()> {
         .map(|queue| settings.queue(queue))
         .into_iter()
         .collect::<Option<Vec<_>>>();
-    let vetting = Vetting::new(settings.allow_targets(), settings.runtime_api());
+    let vetting =
+        Vetting::new(settings.allow_targets(), settings.runtime_api()).beside(settings.own_hosts());
     let operator = settings.operator_key_hash();
     let found = settings.finish(store.zip(queues).zip(operator))?;
     let ((((table, keyring), kept), queues), operator_key_hash) = found;

@@ -23,7 +23,8 @@ async fn main() -> anyhow::Result<()> {
     init(Style::Json);
     let mut settings = Settings::new(&environment);
     let (table, keyring) = (settings.table(), settings.seal_keys());
-    let vetting = Vetting::new(settings.allow_targets(), settings.runtime_api());
+    let vetting =
+        Vetting::new(settings.allow_targets(), settings.runtime_api()).beside(settings.own_hosts());
     let queue = settings.queue(Queue::Deliver);
     let found = table.zip(keyring).zip(queue).zip(settings.retention());
     let (((table, keyring), deliver), retention) = settings.finish(found)?;

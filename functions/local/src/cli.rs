@@ -15,6 +15,7 @@ use crate::send::stripe::fixture_names;
 const ENVIRONMENT: &str = "\
 Environment:
   PAYRELAY_OPERATOR_KEY    the operator's API key; without it a fresh one is made and printed
+  PAYRELAY_OWN_HOSTS       names that this API is reached by from outside, which no endpoint may lead to
   PAYRELAY_ALLOW_TARGETS   networks that endpoints may be in [default: 127.0.0.0/8,::1/128]
   PAYRELAY_RETENTION_DAYS  how long what was recorded is kept [default: 30]
   RUST_LOG                 how much is shown [default: info,dynoxide=error]

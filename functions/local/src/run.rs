@@ -65,8 +65,9 @@ struct Own {
 /// # Errors
 /// If it can't start: a port is taken, a setting is wrong, the table can't be opened.
 pub async fn run(args: &RunArgs, audience: Audience) -> anyhow::Result<()> {
-    let common = Common::read(&environment)?;
+    let mut common = Common::read(&environment)?;
     let api = bind(args.port, "--port").await?;
+    common.vetting = common.vetting.beside_address(api.local_addr()?);
     let receiver = match args.no_receiver {
         true => None,
         false => Some(bind(args.receiver_port, "--receiver-port").await?),

@@ -22,7 +22,7 @@ pub struct Common {
 }
 
 impl Common {
-    /// Reads `PAYRELAY_ALLOW_TARGETS` (default: loopback) and `PAYRELAY_RETENTION_DAYS` (default: 30).
+    /// Reads `PAYRELAY_ALLOW_TARGETS` (default: loopback), `PAYRELAY_OWN_HOSTS` and `PAYRELAY_RETENTION_DAYS` (default: 30).
     ///
     /// # Errors
     /// Every problem, one a line.
@@ -35,7 +35,8 @@ impl Common {
             })
         };
         let mut settings = Settings::new(&lookup);
-        let vetting = Vetting::new(settings.allow_targets(), settings.runtime_api());
+        let vetting = Vetting::new(settings.allow_targets(), settings.runtime_api())
+            .beside(settings.own_hosts());
         let retention = settings.retention();
         let common = retention.map(|retention| Self { vetting, retention });
         Ok(settings.finish(common)?)

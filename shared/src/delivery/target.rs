@@ -27,6 +27,9 @@ pub enum TargetError {
     /// A name that only a private network knows.
     #[error("must name a public host")]
     Host,
+    /// One of our own doors: it would be delivered to ourselves, again and again.
+    #[error("must not lead to this service itself")]
+    Own,
     /// An address that is not public.
     #[error("must not lead to a private, local or reserved address")]
     Address,
@@ -86,13 +89,44 @@ pub struct Vetting {
     allow: Vec<IpNet>,
     /// The Lambda Runtime API's address, refused whatever is allowed.
     runtime_api: Option<SocketAddr>,
+    /// The names of our own doors, refused with everything below them, whatever is allowed.
+    own_hosts: Vec<String>,
+    /// Where this very process has its doors, refused whatever is allowed.
+    own_address: Option<SocketAddr>,
 }
 
 impl Vetting {
     /// The rules, with the exemptions of `allow`, and the Runtime API's address where there is one.
     #[must_use]
     pub fn new(allow: Vec<IpNet>, runtime_api: Option<SocketAddr>) -> Self {
-        Self { allow, runtime_api }
+        Self {
+            allow,
+            runtime_api,
+            ..Self::default()
+        }
+    }
+
+    /// The same rules, which refuse our own doors too: hosts by their names in lower case.
+    #[must_use]
+    pub fn beside(self, own_hosts: Vec<String>) -> Self {
+        Self { own_hosts, ..self }
+    }
+
+    /// The same rules, which refuse the address of our own doors too.
+    #[must_use]
+    pub fn beside_address(self, own: SocketAddr) -> Self {
+        Self {
+            own_address: Some(own),
+            ..self
+        }
+    }
+
+    fn is_own(&self, name: &str) -> bool {
+        let name = name.trim_end_matches('.');
+        self.own_hosts.iter().any(|own| {
+            name.strip_suffix(own.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        })
     }
 
     /// Judges a URL by itself: its form, and its address where it is written as one.
@@ -109,6 +143,9 @@ impl Vetting {
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(TargetError::UserInfo);
+        }
+        if url.host_str().is_some_and(|host| self.is_own(host)) {
+            return Err(TargetError::Own);
         }
         let literal = match url.host() {
             None => return Err(TargetError::NotUrl),
@@ -148,6 +185,12 @@ impl Vetting {
             .is_some_and(|api| api.ip().to_canonical() == plain && api.port() == port)
         {
             return Err(TargetError::Address);
+        }
+        if self
+            .own_address
+            .is_some_and(|own| own.ip().to_canonical() == plain && own.port() == port)
+        {
+            return Err(TargetError::Own);
         }
         if self.exempts(address) {
             return Ok(());
@@ -340,6 +383,36 @@ mod tests {
         ];
         for (text, want) in cases {
             assert_eq!(Vetting::default().url(text).map(|_| ()), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn our_own_doors_are_refused_by_name_and_address_whatever_is_allowed() {
+        let allow = vec!["127.0.0.0/8".parse().expect("a network")];
+        let vetting = Vetting::new(allow, None)
+            .beside(vec!["api.pay.example".to_owned()])
+            .beside_address("127.0.0.1:3000".parse().expect("an address"));
+        let judge = |text: &str, address: &str| {
+            let url = vetting.url(text)?;
+            vetting.address(ip(address), &url)
+        };
+        let own = Err(TargetError::Own);
+        let cases = [
+            (
+                "https://api.pay.example/v1/tenants/acme/events",
+                "8.8.8.8",
+                own,
+            ),
+            ("https://API.Pay.Example./", "8.8.8.8", own),
+            ("https://eu.api.pay.example/", "8.8.8.8", own),
+            ("https://myapi.pay.example/", "8.8.8.8", Ok(())),
+            ("https://pay.example/", "8.8.8.8", Ok(())),
+            ("http://127.0.0.1:3000/", "127.0.0.1", own),
+            ("http://localhost:3000/", "::ffff:127.0.0.1", own),
+            ("http://127.0.0.1:3001/", "127.0.0.1", Ok(())),
+        ];
+        for (text, address, want) in cases {
+            assert_eq!(judge(text, address), want, "{text} at {address}");
         }
     }
 
