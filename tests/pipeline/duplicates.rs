@@ -107,3 +107,73 @@ async fn a_delivery_that_waited_long_on_its_queue_is_not_made_beside_its_copy() 
     assert!(scene.queues.is_empty());
     Ok(())
 }
+
+#[tokio::test]
+async fn two_signals_of_one_happening_that_differ_in_time_or_rest_are_no_conflict()
+-> anyhow::Result<()> {
+    let later = |body: &str, id: &str| {
+        let told: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+        let created = told["created"].as_i64().unwrap_or_default();
+        let mut told = told;
+        told["id"] = id.into();
+        told["created"] = (created + 7).into();
+        told
+    };
+    let given_up = |id: &str, event_type: &str, due: i64| {
+        let mut told = later(FAILED, id);
+        told["type"] = event_type.into();
+        told["data"]["object"]["amount_due"] = due.into();
+        told["data"]["object"]["amount_remaining"] = due.into();
+        told.to_string()
+    };
+    let voided = given_up("evt_v", "invoice.voided", 2500);
+    let uncollectible = given_up("evt_u", "invoice.marked_uncollectible", 900);
+    let (paid_later, other_sum) = (later(PAID, "evt_p"), {
+        let mut told = later(PAID, "evt_q");
+        told["data"]["object"]["amount_paid"] = 2400.into();
+        told
+    });
+    struct Case {
+        name: &'static str,
+        signals: [String; 3],
+        conflicts: usize,
+    }
+    let cases = [
+        Case {
+            name: "one success, two times",
+            signals: [FAILED.into(), paid_later.to_string(), PAID.into()],
+            conflicts: 0,
+        },
+        Case {
+            name: "given up twice, with less left",
+            signals: [uncollectible, FAILED.into(), voided],
+            conflicts: 0,
+        },
+        Case {
+            name: "another sum of one charge",
+            signals: [FAILED.into(), other_sum.to_string(), PAID.into()],
+            conflicts: 2,
+        },
+    ];
+    for Case {
+        name,
+        signals,
+        conflicts,
+    } in cases
+    {
+        let scene = Scene::start().await?;
+        for body in signals {
+            assert_eq!(scene.webhook(&body).await?.status, 200, "{name}");
+            scene.settle().await?;
+        }
+        scene.pass(SignedDuration::from_mins(5)).await?;
+        let conflicting = scene
+            .events()
+            .await?
+            .iter()
+            .filter(|event| event["conflicts"] != 0)
+            .count();
+        assert_eq!(conflicting, conflicts, "{name}");
+    }
+    Ok(())
+}

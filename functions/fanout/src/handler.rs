@@ -126,9 +126,7 @@ impl Fanout {
         mut known: Read<EventRecord>,
     ) -> Result<Disposition, Trouble> {
         let (tenant, id) = (&task.tenant, &task.event.id);
-        if known.value.event.event_type != task.event.event_type
-            || !known.value.event.data.says_the_same(&task.event.data)
-        {
+        if !known.value.event.tells_the_same(&task.event) {
             warn!(
                 tenant = tenant.as_str(),
                 event.id = id.as_str(),

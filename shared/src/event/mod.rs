@@ -159,6 +159,17 @@ pub struct Event {
     pub resource: Option<String>,
 }
 
+impl Event {
+    /// Whether `other`, under the same id, tells of the same happening, and no other payload took its id.
+    #[must_use]
+    pub fn tells_the_same(&self, other: &Self) -> bool {
+        self.event_type == other.event_type
+            && (self.data.says_the_same(&other.data)
+                || Kind::of(&self.event_type)
+                    .is_some_and(|kind| recovery::same_happening(kind, &self.data, &other.data)))
+    }
+}
+
 /// Where an event came from: a billing platform, a payment backend, an anchor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::{Json, Kind};
 use crate::ids::{ChargeKey, ConnectorAccountId, InvoiceId, ProfileId};
 use crate::money::Money;
 
@@ -95,4 +97,73 @@ pub struct Cancelled {
     /// What stays uncollected, in ISO 4217 minor units.
     #[serde(flatten)]
     pub money: Money,
+}
+
+/// What makes a happening of recovery what it is. The rest (when it happened, a decline's words, the amount of an invoice
+/// that is given up) is taken from whichever signal or joined state told of it first, and another one may differ there.
+const SAME: [&str; 6] = [
+    "profile_id",
+    "connector_account_id",
+    "invoice_id",
+    "charge",
+    "currency",
+    "amount",
+];
+
+/// Whether two payloads of an event of recovery, under one id, tell of one happening: several signals of a platform may
+/// tell of it, each with a time of its own. Another amount or currency is another story.
+pub(super) fn same_happening(kind: Kind, one: &Json, other: &Json) -> bool {
+    let differs_by_signal = match kind {
+        Kind::RecoveryPaymentFailed
+        | Kind::RecoveryPaymentSucceeded
+        | Kind::RecoveryPaymentPending
+        | Kind::RecoveryRecovered => None,
+        Kind::RecoveryCancelled => Some("amount"),
+        _ => return false,
+    };
+    let object = |json: &Json| serde_json::from_str::<serde_json::Map<_, _>>(json.as_str()).ok();
+    let (Some(one), Some(other)) = (object(one), object(other)) else {
+        return false;
+    };
+    let (one, other): (
+        serde_json::Map<String, Value>,
+        serde_json::Map<String, Value>,
+    ) = (one, other);
+    SAME.iter()
+        .filter(|name| Some(**name) != differs_by_signal)
+        .all(|name| one.get(*name) == other.get(*name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_of_one_happening_may_differ_in_time_and_words_but_not_in_what_was_charged() {
+        let data = |extra: &str| {
+            let text =
+                format!(r#"{{"invoice_id":"in_1","charge":"ch_1","currency":"USD",{extra}}}"#);
+            Json::parse(text).expect("valid JSON")
+        };
+        let known = data(r#""amount":2500,"occurred_at":"2026-01-01T00:00:00Z""#);
+        let later = data(r#""amount":2500,"occurred_at":"2026-01-01T00:00:01Z","error_code":"x""#);
+        let other = data(r#""amount":2400,"occurred_at":"2026-01-01T00:00:00Z""#);
+        let charge = Json::parse(later.as_str().replace("ch_1", "ch_2")).expect("valid JSON");
+        let cases = [
+            (Kind::RecoveryPaymentSucceeded, &later, true),
+            (Kind::RecoveryPaymentSucceeded, &other, false),
+            (Kind::RecoveryPaymentSucceeded, &charge, false),
+            (Kind::RecoveryRecovered, &other, false),
+            (Kind::RecoveryCancelled, &other, true),
+            (Kind::RecoveryCancelled, &charge, false),
+            (Kind::GrantRevoked, &known, false),
+        ];
+        for (kind, told, want) in cases {
+            assert_eq!(
+                same_happening(kind, &known, told),
+                want,
+                "{kind:?} {told:?}"
+            );
+        }
+    }
 }
