@@ -17,7 +17,7 @@ use crate::openapi::schema;
     "id": "acme",
     "display_name": "Acme Ltd",
     "decisions": {"on_failure": "reject", "deadline_ms": 1500},
-    "created_at": "2026-11-22T09:00:00Z",
+    "created_at": "2026-11-22T09:00:00.000Z",
 }))]
 pub(crate) struct TenantView {
     /// Its name.
@@ -31,6 +31,7 @@ pub(crate) struct TenantView {
     decisions: Policy,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
+    #[serde(serialize_with = "super::millis")]
     created_at: Timestamp,
 }
 
@@ -47,7 +48,7 @@ impl From<TenantRecord> for TenantView {
 
 /// An API key: all of it but the key.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({"id": "key_0c1e5f7a9b3d2e4f", "label": "backend", "created_at": "2026-11-22T09:00:00Z"}))]
+#[schema(example = json!({"id": "key_0c1e5f7a9b3d2e4f", "label": "backend", "created_at": "2026-11-22T09:00:00.000Z"}))]
 pub(crate) struct KeyView {
     /// Its public name.
     #[schema(value_type = String)]
@@ -57,6 +58,7 @@ pub(crate) struct KeyView {
     label: Option<String>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
+    #[serde(serialize_with = "super::millis")]
     created_at: Timestamp,
 }
 
@@ -76,7 +78,7 @@ impl From<KeyRecord> for KeyView {
     "key": "prk_vZ2f0n3mXkq8r1YtB6uW9cE4hJ7sLpDaGiOxQeRyTzU",
     "id": "key_0c1e5f7a9b3d2e4f",
     "label": "backend",
-    "created_at": "2026-11-22T09:00:00Z",
+    "created_at": "2026-11-22T09:00:00.000Z",
 }))]
 pub(crate) struct NewKeyView {
     /// The key. Only its hash is kept: it can't be shown again.
@@ -96,7 +98,7 @@ pub(crate) struct NewKeyView {
     "has_api_key": true,
     "api_base_url": null,
     "retry_threshold": 3,
-    "created_at": "2026-11-22T09:00:00Z",
+    "created_at": "2026-11-22T09:00:00.000Z",
 }))]
 pub(crate) struct AccountView {
     /// The business profile.
@@ -118,6 +120,7 @@ pub(crate) struct AccountView {
     retry_threshold: Option<u32>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
+    #[serde(serialize_with = "super::millis")]
     created_at: Timestamp,
 }
 
@@ -143,7 +146,7 @@ impl From<AccountRecord> for AccountView {
 
 /// A payment backend that may publish events, without its secrets.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({"publisher": "rafiki", "secret_count": 2, "tolerance_seconds": 300, "created_at": "2026-11-22T09:00:00Z"}))]
+#[schema(example = json!({"publisher": "rafiki", "secret_count": 2, "tolerance_seconds": 300, "created_at": "2026-11-22T09:00:00.000Z"}))]
 pub(crate) struct PublisherView {
     /// What it is: `rafiki`.
     publisher: &'static str,
@@ -153,6 +156,7 @@ pub(crate) struct PublisherView {
     tolerance_seconds: i64,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
+    #[serde(serialize_with = "super::millis")]
     created_at: Timestamp,
 }
 

@@ -28,7 +28,7 @@ use crate::reply::LOCKED;
     "decision_url": null,
     "state": "enabled",
     "live_secrets": [{"public_key": null, "until": null}],
-    "created_at": "2026-11-22T09:00:00Z",
+    "created_at": "2026-11-22T09:00:00.000Z",
     "secrets": ["whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="],
 }))]
 pub(crate) struct EndpointView {
@@ -71,6 +71,7 @@ pub(crate) struct EndpointView {
     broken: Option<&'static str>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
+    #[serde(serialize_with = "super::millis")]
     created_at: Timestamp,
     /// The secrets that were made for this request. They can't be shown again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -84,6 +85,7 @@ pub(crate) struct LiveSecretView {
     public_key: Option<String>,
     /// It signs until then; `null` for a current one.
     #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(serialize_with = "super::millis_or_none")]
     until: Option<Timestamp>,
 }
 

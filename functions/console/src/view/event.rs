@@ -19,7 +19,7 @@ use crate::standing::{Reason, Standing, latest, standing};
     "type": "recovery.payment_failed",
     "state": "retrying",
     "resource": "in_1",
-    "recorded_at": "2026-11-22T09:00:00Z",
+    "recorded_at": "2026-11-22T09:00:00.000Z",
 }))]
 pub(crate) struct EventSummaryView {
     /// Its id.
@@ -39,6 +39,7 @@ pub(crate) struct EventSummaryView {
     resource: Option<String>,
     /// When it was recorded.
     #[schema(value_type = String, format = DateTime)]
+    #[serde(serialize_with = "super::millis")]
     recorded_at: Timestamp,
 }
 
@@ -63,8 +64,8 @@ impl EventSummaryView {
     "type": "recovery.payment_failed",
     "source": "stripe",
     "resource": "in_1",
-    "occurred_at": "2026-11-22T08:59:59Z",
-    "recorded_at": "2026-11-22T09:00:00Z",
+    "occurred_at": "2026-11-22T08:59:59.000Z",
+    "recorded_at": "2026-11-22T09:00:00.000Z",
     "data": {"invoice_id": "in_1", "amount": 2500, "currency": "USD"},
     "state": "retrying",
     "conflicts": 0,
@@ -73,8 +74,8 @@ impl EventSummaryView {
         "endpoint": "shop",
         "round": 1,
         "state": "retrying",
-        "next_try_at": "2026-11-22T09:00:06Z",
-        "tries": [{"at": "2026-11-22T09:00:01Z", "took_ms": 41, "status": 500, "excerpt": "oops"}],
+        "next_try_at": "2026-11-22T09:00:06.000Z",
+        "tries": [{"at": "2026-11-22T09:00:01.000Z", "took_ms": 41, "status": 500, "excerpt": "oops"}],
     }],
 }))]
 pub(crate) struct EventView {
@@ -92,9 +93,11 @@ pub(crate) struct EventView {
     resource: Option<String>,
     /// When it happened.
     #[schema(value_type = String, format = DateTime)]
+    #[serde(serialize_with = "super::millis")]
     occurred_at: Timestamp,
     /// When it was recorded.
     #[schema(value_type = String, format = DateTime)]
+    #[serde(serialize_with = "super::millis")]
     recorded_at: Timestamp,
     /// The payload, as the exact text it came with.
     #[schema(value_type = serde_json::Value)]
@@ -193,6 +196,7 @@ pub(crate) struct DeliveryView {
     /// When it is tried next.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, format = DateTime)]
+    #[serde(serialize_with = "super::millis_or_none")]
     next_try_at: Option<Timestamp>,
     /// The requests made, oldest first.
     tries: Vec<TryView>,
@@ -232,6 +236,7 @@ impl DeliveryView {
 pub(crate) struct TryView {
     /// When it began.
     #[schema(value_type = String, format = DateTime)]
+    #[serde(serialize_with = "super::millis")]
     at: Timestamp,
     /// How long it took, in milliseconds.
     took_ms: u32,

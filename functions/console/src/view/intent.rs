@@ -21,15 +21,15 @@ use crate::openapi::schema;
     "amount": 2500,
     "currency": "USD",
     "state": "open",
-    "since": "2026-11-22T08:59:59Z",
+    "since": "2026-11-22T08:59:59.000Z",
     "attempts": [{
         "charge": "ch_1",
         "triggered_by": "external",
         "status": "failed",
         "facts": [{
             "status": "failed",
-            "at": "2026-11-22T08:59:59Z",
-            "last_at": "2026-11-22T08:59:59Z",
+            "at": "2026-11-22T08:59:59.000Z",
+            "last_at": "2026-11-22T08:59:59.000Z",
             "signal": "evt_1",
             "amount": 2500,
             "currency": "USD",
@@ -38,7 +38,7 @@ use crate::openapi::schema;
             "error_message": "Your card was declined.",
         }],
     }],
-    "signals": [{"id": "evt_1", "at": "2026-11-22T08:59:59Z"}],
+    "signals": [{"id": "evt_1", "at": "2026-11-22T08:59:59.000Z"}],
 }))]
 pub(crate) struct IntentView {
     /// The business profile.
@@ -63,6 +63,7 @@ pub(crate) struct IntentView {
     state: State,
     /// Since when it stands so, by the platform's time.
     #[schema(value_type = String, format = DateTime)]
+    #[serde(serialize_with = "super::millis")]
     since: Timestamp,
     /// Its charges.
     attempts: Vec<AttemptView>,
@@ -128,9 +129,11 @@ pub(crate) struct FactView {
     status: Status,
     /// When the platform first said so.
     #[schema(value_type = String, format = DateTime)]
+    #[serde(serialize_with = "super::millis")]
     at: Timestamp,
     /// When it last said so.
     #[schema(value_type = String, format = DateTime)]
+    #[serde(serialize_with = "super::millis")]
     last_at: Timestamp,
     /// The notification that first said so.
     #[schema(value_type = String)]
@@ -178,5 +181,6 @@ pub(crate) struct SignalView {
     id: SignalId,
     /// When the platform says that it happened.
     #[schema(value_type = String, format = DateTime)]
+    #[serde(serialize_with = "super::millis")]
     at: Timestamp,
 }

@@ -8,7 +8,8 @@ mod event_type;
 mod intent;
 mod quarantine;
 
-use serde::Serialize;
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 pub(crate) use config::{AccountView, KeyView, NewKeyView, PublisherView, TenantView};
@@ -17,6 +18,19 @@ pub(crate) use event::{EventSummaryView, EventView, ReplayView};
 pub(crate) use event_type::EventTypeView;
 pub(crate) use intent::IntentView;
 pub(crate) use quarantine::{QuarantinedView, RedrivenView};
+
+/// A time as all answers tell it: RFC 3339, UTC, to the millisecond.
+fn millis<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{at:.3}"))
+}
+
+/// A time, or `null`.
+fn millis_or_none<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => millis(at, serializer),
+        None => serializer.serialize_none(),
+    }
+}
 
 /// A list, or one page of it.
 #[derive(Serialize, ToSchema)]

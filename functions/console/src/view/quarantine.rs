@@ -23,7 +23,7 @@ use crate::openapi::schema;
     "signal": null,
     "resource": "in_1",
     "endpoint": "shop",
-    "at": "2026-11-22T09:00:00Z",
+    "at": "2026-11-22T09:00:00.000Z",
     "received": 3,
     "size": 912,
 }))]
@@ -57,6 +57,7 @@ pub(crate) struct QuarantinedView {
     endpoint: Option<EndpointId>,
     /// When it was set aside.
     #[schema(value_type = String, format = DateTime)]
+    #[serde(serialize_with = "super::millis")]
     at: Timestamp,
     /// How often it had been received.
     received: u32,

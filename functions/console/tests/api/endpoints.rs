@@ -500,7 +500,7 @@ async fn rotation_puts_the_new_secret_first_and_ends_the_old_one_with_the_overla
         Value::Null,
         "a secret that was given is not told"
     );
-    let told = json!([{"public_key": null, "until": null}, {"public_key": null, "until": "2026-11-22T10:00:00Z"}]);
+    let told = json!([{"public_key": null, "until": null}, {"public_key": null, "until": "2026-11-22T10:00:00.000Z"}]);
     assert_eq!(rotated.at("/live_secrets"), told);
     assert_eq!(
         kept(&world).await,
@@ -510,7 +510,7 @@ async fn rotation_puts_the_new_secret_first_and_ends_the_old_one_with_the_overla
     world.pass(3599);
     assert_eq!(
         world.get(SHOP).await.at("/live_secrets/1/until"),
-        "2026-11-22T10:00:00Z"
+        "2026-11-22T10:00:00.000Z"
     );
     world.pass(1);
     assert_eq!(

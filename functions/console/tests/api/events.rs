@@ -27,7 +27,7 @@ fn ids(list: &Value) -> Vec<String> {
 /// Records one event in each state, a second apart.
 async fn one_of_each(world: &World) {
     world.tenant("acme").await;
-    let due = "2026-11-22T10:00:00Z".parse().expect("a time");
+    let due = "2026-11-22T10:00:00.000Z".parse().expect("a time");
     let states = [
         ("delivered", State::Delivered),
         ("superseded", State::Superseded),
@@ -100,7 +100,7 @@ async fn events_are_listed_newest_first_with_what_became_of_them() {
         "type": "recovery.payment_failed",
         "state": "delivered",
         "resource": "in_1",
-        "recorded_at": "2026-11-22T09:00:00Z",
+        "recorded_at": "2026-11-22T09:00:00.000Z",
     });
     assert_eq!(listed.at("/data/9"), want);
 }
@@ -130,10 +130,13 @@ async fn a_list_is_narrowed_by_what_is_asked() {
             &["ignored", "filtered", "switched_off"],
         ),
         (
-            "since=2026-11-22T09:00:08Z",
+            "since=2026-11-22T09:00:08.000Z",
             &["other", "ignored", "filtered"],
         ),
-        ("until=2026-11-22T09:00:02Z", &["superseded", "delivered"]),
+        (
+            "until=2026-11-22T09:00:02.000Z",
+            &["superseded", "delivered"],
+        ),
         (
             "since=2026-11-22T09:00:01Z&until=2026-11-22T10:00:02%2B01:00",
             &["superseded"],
@@ -280,7 +283,7 @@ async fn an_event_is_told_with_everything_that_became_of_it() {
             GIVEN_UP,
         )
         .await;
-    let due = "2026-11-22T09:00:11Z".parse().expect("a time");
+    let due = "2026-11-22T09:00:11.000Z".parse().expect("a time");
     world
         .tried(
             delivery_key("acme", "evt_1", "shop", 2),
@@ -290,14 +293,15 @@ async fn an_event_is_told_with_everything_that_became_of_it() {
         .await;
 
     let read = world.get("/v1/tenants/acme/events/evt_1").await;
-    let tried = |status: u16| json!({"at": "2026-11-22T09:00:01Z", "took_ms": 0, "status": status});
+    let tried =
+        |status: u16| json!({"at": "2026-11-22T09:00:01.000Z", "took_ms": 0, "status": status});
     let want = json!({
         "id": "evt_1",
         "type": "recovery.payment_failed",
         "source": "stripe",
         "resource": "in_1",
-        "occurred_at": "2026-11-22T09:00:00Z",
-        "recorded_at": "2026-11-22T09:00:00Z",
+        "occurred_at": "2026-11-22T09:00:00.000Z",
+        "recorded_at": "2026-11-22T09:00:00.000Z",
         "data": {"amount": 2500, "rate": 1.50},
         "state": "retrying",
         "conflicts": 0,
@@ -307,7 +311,7 @@ async fn an_event_is_told_with_everything_that_became_of_it() {
         ],
         "deliveries": [
             {"endpoint": "shop", "round": 1, "state": "given_up", "reason": "retries_exhausted", "tries": [tried(500), tried(503)]},
-            {"endpoint": "shop", "round": 2, "state": "retrying", "next_try_at": "2026-11-22T09:00:11Z", "tries": [tried(500)]},
+            {"endpoint": "shop", "round": 2, "state": "retrying", "next_try_at": "2026-11-22T09:00:11.000Z", "tries": [tried(500)]},
             {"endpoint": "till", "round": 1, "state": "queued", "tries": []},
         ],
     });
@@ -417,7 +421,7 @@ async fn a_delivery_set_aside_is_taken_up_in_its_own_round() {
 async fn what_is_not_settled_or_not_there_is_not_replayed() {
     let world = World::start().await;
     world.tenant("acme").await;
-    let due = "2026-11-22T10:00:00Z".parse().expect("a time");
+    let due = "2026-11-22T10:00:00.000Z".parse().expect("a time");
     for (id, state) in [
         ("retrying", State::Retrying { due }),
         ("parked", State::Parked { due }),

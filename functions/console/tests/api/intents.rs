@@ -67,7 +67,7 @@ async fn an_intent_is_told_with_its_charges_and_facts() {
         "amount": 2500,
         "currency": "EUR",
         "state": "recovered",
-        "since": "2026-01-01T00:01:00Z",
+        "since": "2026-01-01T00:01:00.000Z",
         "attempts": [{
             "charge": "ch_1",
             "triggered_by": "external",
@@ -75,8 +75,8 @@ async fn an_intent_is_told_with_its_charges_and_facts() {
             "facts": [
                 {
                     "status": "failed",
-                    "at": "2026-01-01T00:00:00Z",
-                    "last_at": "2026-01-01T00:00:00Z",
+                    "at": "2026-01-01T00:00:00.000Z",
+                    "last_at": "2026-01-01T00:00:00.000Z",
                     "signal": "evt_1",
                     "amount": 2500,
                     "currency": "EUR",
@@ -86,8 +86,8 @@ async fn an_intent_is_told_with_its_charges_and_facts() {
                 },
                 {
                     "status": "succeeded",
-                    "at": "2026-01-01T00:01:00Z",
-                    "last_at": "2026-01-01T00:01:00Z",
+                    "at": "2026-01-01T00:01:00.000Z",
+                    "last_at": "2026-01-01T00:01:00.000Z",
                     "signal": "evt_2",
                     "amount": 2500,
                     "currency": "EUR",
@@ -96,8 +96,8 @@ async fn an_intent_is_told_with_its_charges_and_facts() {
             ],
         }],
         "signals": [
-            {"id": "evt_1", "at": "2026-01-01T00:00:00Z"},
-            {"id": "evt_2", "at": "2026-01-01T00:01:00Z"},
+            {"id": "evt_1", "at": "2026-01-01T00:00:00.000Z"},
+            {"id": "evt_2", "at": "2026-01-01T00:01:00.000Z"},
         ],
     });
     assert_eq!((read.status, read.body), (200, want));

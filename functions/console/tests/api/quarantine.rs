@@ -68,7 +68,7 @@ async fn messages_are_told_newest_first_and_never_their_bodies() {
         "signal": null,
         "resource": null,
         "endpoint": null,
-        "at": "2026-11-22T09:00:00Z",
+        "at": "2026-11-22T09:00:00.000Z",
         "received": 3,
         "size": 9,
     });
@@ -82,7 +82,7 @@ async fn messages_are_told_newest_first_and_never_their_bodies() {
         "signal": null,
         "resource": null,
         "endpoint": null,
-        "at": "2026-11-22T09:00:01Z",
+        "at": "2026-11-22T09:00:01.000Z",
         "received": 3,
         "size": 4,
     });

@@ -29,7 +29,7 @@ use tower::ServiceExt;
 pub(crate) const OPERATOR: &str = "the-operators-key";
 
 /// When the tests begin.
-pub(crate) const START: &str = "2026-11-22T09:00:00Z";
+pub(crate) const START: &str = "2026-11-22T09:00:00.000Z";
 
 /// A console and what it stands on.
 pub(crate) struct World {
