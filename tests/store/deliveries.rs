@@ -3,9 +3,13 @@
 use anyhow::Result;
 use futures::future::try_join_all;
 use jiff::SignedDuration;
-use shared::delivery::{Cause, End, Guard, State};
-use shared::store::{Deliveries, Events, Recorded, Saved};
-use tests::sample::{acme, at, delivery, event, event_id, intent_key, to_shop, tried};
+use shared::delivery::{Cause, End, Guard, SkipReason, State};
+use shared::store::{
+    Deliveries, Events, Recorded, Saved, StoreError, Undelivered, UndeliveredQuery,
+};
+use tests::sample::{
+    acme, at, delivery, endpoint_id, event, event_id, intent_key, tenant, to_shop, tried,
+};
 use tests::table::Table;
 
 #[tokio::test]
@@ -48,6 +52,99 @@ async fn every_state_comes_back_with_its_tries_hop_and_guard() -> Result<()> {
         written
     );
     assert_eq!(store.deliveries(&acme(), &event_id("evt_2")).await?, []);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_did_not_get_through_to_an_endpoint_is_listed_since_a_time_and_in_pages() -> Result<()>
+{
+    let table = Table::start().await?;
+    let store = table.store();
+    let reason = End::RetriesExhausted;
+    let cause = Cause::Stuck;
+    let states = [
+        State::GivenUp { reason },
+        State::Parked { due: at(5000) },
+        State::Expired,
+        State::Quarantined { cause },
+        State::Delivered,
+        State::Retrying { due: at(20) },
+        State::Skipped {
+            reason: SkipReason::EndpointDisabled,
+        },
+        State::GivenUp { reason },
+    ];
+    for (n, state) in (1..).zip(states) {
+        let id = format!("evt_{n}");
+        for endpoint in ["shop", "till"] {
+            let delivery = tried(delivery(&id, endpoint, 1), at(n), 500, state);
+            let saved = store.save_delivery(&delivery, None, at(n)).await?;
+            assert_eq!(saved, Saved::Stored);
+        }
+    }
+    let mut quarantined = delivery("evt_never_tried", "shop", 1);
+    quarantined.state = State::Quarantined { cause };
+    let saved = store.save_delivery(&quarantined, None, at(9)).await?;
+    assert_eq!(saved, Saved::Stored);
+
+    let all = UndeliveredQuery {
+        limit: 100,
+        ..UndeliveredQuery::default()
+    };
+    let list = async |query: &UndeliveredQuery| {
+        let mut query = query.clone();
+        let mut events = Vec::new();
+        loop {
+            let page = store
+                .undelivered(&acme(), &endpoint_id("shop"), &query)
+                .await?;
+            assert!(page.items.len() <= query.limit);
+            let ids = page.items.iter().map(|it| it.key.event.to_string());
+            events.extend(ids);
+            match page.next {
+                Some(next) => query.after = Some(next),
+                None => return Ok::<_, StoreError>(events),
+            }
+        }
+    };
+    let whole = [
+        "evt_never_tried",
+        "evt_8",
+        "evt_4",
+        "evt_3",
+        "evt_2",
+        "evt_1",
+    ];
+    assert_eq!(list(&all).await?, whole);
+    let paged = UndeliveredQuery {
+        limit: 2,
+        ..all.clone()
+    };
+    assert_eq!(list(&paged).await?, whole);
+    let since = UndeliveredQuery {
+        since: Some(at(3)),
+        ..paged.clone()
+    };
+    assert_eq!(list(&since).await?, whole[..4]);
+    let given_up = UndeliveredQuery {
+        state: Some(Undelivered::GivenUp),
+        limit: 1,
+        ..all
+    };
+    assert_eq!(list(&given_up).await?, ["evt_8", "evt_1"]);
+
+    let key = delivery("evt_8", "shop", 1).key;
+    let read = store.delivery(&key).await?.expect("it was written");
+    let delivered = tried(read.value, at(30), 200, State::Delivered);
+    let saved = store
+        .save_delivery(&delivered, Some(read.version), at(30))
+        .await?;
+    assert_eq!(saved, Saved::Stored);
+    assert_eq!(list(&given_up).await?, ["evt_1"]);
+    let nobody = store
+        .undelivered(&tenant("other"), &endpoint_id("shop"), &given_up)
+        .await?;
+    assert_eq!(nobody.items, []);
     Ok(())
 }
 

@@ -68,6 +68,7 @@ fn table() -> Vec<Route> {
         routes::keys::routes(),
         routes::endpoints::routes(),
         routes::secrets::routes(),
+        routes::deliveries::routes(),
         routes::billing_accounts::routes(),
         routes::publishers::routes(),
         routes::events::routes(),

@@ -25,7 +25,7 @@ pub use cached::{
 };
 pub use quarantine::{Cause, Quarantine, QuarantineAdmin, Quarantined};
 
-use crate::delivery::{Delivery, DeliveryKey, Endpoint};
+use crate::delivery::{Delivery, DeliveryKey, Endpoint, State};
 use crate::event::{Event, EventType, Recipients};
 use crate::ids::{ConnectorAccountId, EndpointId, EventId, ProfileId, TenantId};
 use crate::platform::BillingAccount;
@@ -245,6 +245,75 @@ pub trait Decisions: Send + Sync {
     ) -> Result<Recorded, StoreError>;
 }
 
+/// How a delivery stands that did not get through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undelivered {
+    /// It waits for its next try, which is more than 15 minutes away.
+    Parked,
+    /// It was given up.
+    GivenUp,
+    /// It would have come too late to be of use.
+    Expired,
+    /// Its message was set aside.
+    Quarantined,
+}
+
+impl Undelivered {
+    /// Every one of them.
+    pub const ALL: [Self; 4] = [
+        Self::Parked,
+        Self::GivenUp,
+        Self::Expired,
+        Self::Quarantined,
+    ];
+
+    /// The state's wire name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Parked => "parked",
+            Self::GivenUp => "given_up",
+            Self::Expired => "expired",
+            Self::Quarantined => "quarantined",
+        }
+    }
+
+    /// The one with this wire name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.as_str() == name)
+    }
+
+    /// Which of them a delivery's state is, if it is one.
+    #[must_use]
+    pub fn of(state: State) -> Option<Self> {
+        match state {
+            State::Parked { .. } => Some(Self::Parked),
+            State::GivenUp { .. } => Some(Self::GivenUp),
+            State::Expired => Some(Self::Expired),
+            State::Quarantined { .. } => Some(Self::Quarantined),
+            State::Queued
+            | State::Retrying { .. }
+            | State::Delivered
+            | State::Superseded
+            | State::Skipped { .. } => None,
+        }
+    }
+}
+
+/// Which deliveries of an endpoint that did not get through to list: those tried first last come first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UndeliveredQuery {
+    /// Only those that stand so.
+    pub state: Option<Undelivered>,
+    /// Only those first tried at or after this time.
+    pub since: Option<Timestamp>,
+    /// Where the last page ended; see [`Page::next`].
+    pub after: Option<String>,
+    /// At most so many; 1 to 100.
+    pub limit: usize,
+}
+
 /// Deliveries.
 #[async_trait]
 pub trait Deliveries: Send + Sync {
@@ -274,6 +343,18 @@ pub trait Deliveries: Send + Sync {
         tenant: &TenantId,
         event: &EventId,
     ) -> Result<Vec<Delivery>, StoreError>;
+
+    /// Lists deliveries of an endpoint that did not get through. The list may lag a moment behind; how each stands is read
+    /// consistently. A page may hold fewer than asked for, even none, and yet not be the last.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn undelivered(
+        &self,
+        tenant: &TenantId,
+        endpoint: &EndpointId,
+        query: &UndeliveredQuery,
+    ) -> Result<Page<Delivery, String>, StoreError>;
 
     /// Parked deliveries that are due at `now`, at most `limit` of each shard; more may be left.
     ///

@@ -21,8 +21,8 @@ use decisions::Decisions;
 use doors::Events;
 
 use crate::routes::{
-    billing_accounts, endpoints, event_types, events as recorded, intents, keys, publishers,
-    quarantine, secrets, tenants,
+    billing_accounts, deliveries, endpoints, event_types, events as recorded, intents, keys,
+    publishers, quarantine, secrets, tenants,
 };
 
 /// The document.
@@ -65,6 +65,7 @@ pub fn document() -> Value {
         endpoints::read,
         endpoints::delete,
         secrets::rotate,
+        deliveries::undelivered,
         billing_accounts::put,
         billing_accounts::list,
         billing_accounts::read,

@@ -1,6 +1,7 @@
 //! The routes, one file per noun. Each file lists its paths in `routes()`.
 
 pub mod billing_accounts;
+pub mod deliveries;
 pub mod endpoints;
 pub mod event_types;
 pub mod events;

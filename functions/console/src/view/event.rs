@@ -231,6 +231,37 @@ impl DeliveryView {
     }
 }
 
+/// A delivery of an endpoint that did not get through.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "event": "9a1c3c0e-6b7f-5c1e-9a55-0d1f2a3b4c5d",
+    "endpoint": "shop",
+    "round": 1,
+    "state": "given_up",
+    "reason": "retries_exhausted",
+    "tries": [{"at": "2026-11-22T09:00:01.000Z", "took_ms": 12, "status": 500}],
+}))]
+pub(crate) struct EndpointDeliveryView {
+    /// The event.
+    #[schema(value_type = String)]
+    event: EventId,
+    /// Its delivery.
+    #[serde(flatten)]
+    delivery: DeliveryView,
+}
+
+impl From<&Delivery> for EndpointDeliveryView {
+    fn from(delivery: &Delivery) -> Self {
+        let Delivery {
+            key, state, tries, ..
+        } = delivery;
+        Self {
+            event: key.event.clone(),
+            delivery: DeliveryView::new(&key.endpoint, key.round, *state, tries),
+        }
+    }
+}
+
 /// One request and what came of it.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct TryView {

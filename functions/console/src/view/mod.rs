@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 pub(crate) use config::{AccountView, KeyView, NewKeyView, PublisherView, TenantView};
 pub(crate) use endpoint::EndpointView;
-pub(crate) use event::{EventSummaryView, EventView, ReplayView};
+pub(crate) use event::{EndpointDeliveryView, EventSummaryView, EventView, ReplayView};
 pub(crate) use event_type::EventTypeView;
 pub(crate) use intent::IntentView;
 pub(crate) use quarantine::{QuarantinedView, RedrivenView};

@@ -501,3 +501,46 @@ async fn a_decision_is_found_like_any_event_and_never_replayed() {
     assert_eq!(refused.problem(), (409, detail.to_owned()));
     assert!(world.queues.is_empty());
 }
+
+#[tokio::test]
+async fn the_deliveries_of_an_endpoint_that_did_not_get_through_are_listed() {
+    let world = World::start().await;
+    one_of_each(&world).await;
+    let path = "/v1/tenants/acme/endpoints/shop/deliveries";
+    let events = |list: &Value| -> Vec<String> {
+        let data = list.pointer("/data").and_then(Value::as_array);
+        let event = |item: &Value| item["event"].as_str().unwrap_or_default().to_owned();
+        data.into_iter().flatten().map(event).collect()
+    };
+    let cases: [(&str, &[&str]); 4] = [
+        ("", &["failed", "expired", "parked"]),
+        ("?state=given_up", &["failed"]),
+        ("?since=2026-11-22T09:00:04Z", &["failed", "expired"]),
+        ("?state=quarantined", &[]),
+    ];
+    for (query, want) in cases {
+        let listed = world.get(&format!("{path}{query}")).await;
+        assert_eq!(events(&listed.body), want, "{query}: {listed:?}");
+    }
+    let first = world.get(&format!("{path}?limit=1")).await;
+    let want = json!({
+        "event": "failed",
+        "endpoint": "shop",
+        "round": 1,
+        "state": "given_up",
+        "reason": "retries_exhausted",
+        "tries": [{"at": "2026-11-22T09:00:05.000Z", "took_ms": 0, "status": 500}],
+    });
+    assert_eq!(first.at("/data/0"), want);
+    let cursor = first.text("/next_cursor");
+    let second = world.get(&format!("{path}?limit=2&cursor={cursor}")).await;
+    assert_eq!(events(&second.body), ["expired", "parked"]);
+
+    let refused = world.get(&format!("{path}?state=failed")).await;
+    let rule = "`state`: must be one of parked, given_up, expired, quarantined";
+    assert_eq!(refused.problem(), (400, rule.to_owned()));
+    let elsewhere = world
+        .get("/v1/tenants/acme/endpoints/till/deliveries")
+        .await;
+    assert_eq!(elsewhere.body, json!({"data": [], "next_cursor": null}));
+}

@@ -7,13 +7,19 @@ use tracing::error;
 
 use super::DynamoStore;
 use crate::delivery::{Delivery, DeliveryKey, State};
-use crate::ids::{EventId, Round, TenantId};
+use crate::ids::{EndpointId, EventId, Round, TenantId};
 use crate::problem::chain;
-use crate::store::{Deliveries, Read, Saved, StoreError, Version, item};
+use crate::store::{
+    Deliveries, Page, Read, Saved, StoreError, Undelivered, UndeliveredQuery, Version, item,
+};
 use crate::time::later;
 
 /// An event must still be there when a parked delivery is taken up, with time for whoever is late.
 const SPARE: SignedDuration = SignedDuration::from_hours(24);
+/// So many entries of a list are read at once.
+const AT_ONCE: usize = 200;
+/// A page ends after so many rounds of reading, however little a filter let through.
+const ROUNDS_MOST: usize = 20;
 
 #[async_trait]
 impl Deliveries for DynamoStore {
@@ -47,6 +53,53 @@ impl Deliveries for DynamoStore {
             .iter()
             .map(|item| item::delivery(item).map(|read| read.value))
             .collect()
+    }
+
+    async fn undelivered(
+        &self,
+        tenant: &TenantId,
+        endpoint: &EndpointId,
+        query: &UndeliveredQuery,
+    ) -> Result<Page<Delivery, String>, StoreError> {
+        let limit = query.limit.max(1);
+        let Some(find) = item::find_undelivered(tenant, endpoint, query) else {
+            return Ok(Page {
+                items: Vec::new(),
+                next: None,
+            });
+        };
+        let mut entries = Vec::new();
+        let mut start = None;
+        for _ in 0..ROUNDS_MOST {
+            let found = self.find(&find, start, Some(AT_ONCE)).await?;
+            for entry in found.items {
+                let end = item::page_end(&entry)?;
+                if Some(&end) != query.after.as_ref() {
+                    entries.push((item::parked_key(&entry)?, end));
+                }
+            }
+            start = found.next;
+            if start.is_none() || entries.len() > limit {
+                break;
+            }
+        }
+        let next = if entries.len() > limit {
+            entries.truncate(limit);
+            entries.last().map(|(_, end)| end.clone())
+        } else {
+            start.as_ref().map(item::page_end).transpose()?
+        };
+        let records = try_join_all(entries.iter().map(|(key, _)| self.delivery(key))).await?;
+        // What got through since it was listed is not shown.
+        let asked = |delivery: &Delivery| {
+            Undelivered::of(delivery.state)
+                .is_some_and(|it| query.state.is_none_or(|state| state == it))
+        };
+        let deliveries = records.into_iter().flatten().map(|read| read.value);
+        Ok(Page {
+            items: deliveries.filter(asked).collect(),
+            next,
+        })
     }
 
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DeliveryKey>, StoreError> {

@@ -1,5 +1,4 @@
-//! Deliveries as items: the record whole, with an entry in the indexes only while it is parked or set aside, or once
-//! it was given up.
+//! Deliveries as items: the record whole, with an entry in the indexes only while it did not get through.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,7 +10,7 @@ use super::{
 };
 use crate::delivery::{Delivery, DeliveryKey, Guard, Hold, State, Try};
 use crate::ids::{EndpointId, EventId, Round, TenantId};
-use crate::store::{Read, StoreError, Version};
+use crate::store::{Read, StoreError, Undelivered, UndeliveredQuery, Version};
 
 /// Parked deliveries wait in so many partitions of `due`, since one takes 1000 writes a second.
 const SHARDS: u8 = 16;
@@ -59,11 +58,15 @@ pub(crate) fn new_delivery(
     set(VERSION, next(read));
     set(WRITER, bytes(writer));
     set(TTL, number(ttl));
-    if let State::Parked { .. } | State::GivenUp { .. } | State::Quarantined { .. } = delivery.state
-    {
+    if Undelivered::of(delivery.state).is_some() {
         let first = delivery.tries.first().map_or(now, |first| first.at);
-        set(TIME_PK, text(format!("F#{}#{}", key.tenant, key.endpoint)));
-        set(TIME_SK, text(format!("{}#{}", sortable(first), key.event)));
+        set(
+            TIME_PK,
+            text(undelivered_partition(&key.tenant, &key.endpoint)),
+        );
+        let round = key.round.number();
+        let place = format!("{}#{}#{round:010}", sortable(first), key.event);
+        set(TIME_SK, text(place));
     }
     if let State::Parked { due } = delivery.state {
         set(
@@ -114,6 +117,32 @@ pub(crate) fn parked_key(item: &Item) -> Result<DeliveryKey, StoreError> {
             .ok()
             .and_then(Round::new)
             .ok_or_else(unknown)?,
+    })
+}
+
+fn undelivered_partition(tenant: &TenantId, endpoint: &EndpointId) -> String {
+    format!("F#{tenant}#{endpoint}")
+}
+
+/// The entries of `time` for deliveries that did not get through, newest first; `None` if nothing can lie between the
+/// bounds. The entry at the query's `after` (a [`page_end`](super::page_end)) is found as well.
+pub(crate) fn find_undelivered(
+    tenant: &TenantId,
+    endpoint: &EndpointId,
+    query: &UndeliveredQuery,
+) -> Option<Find> {
+    let since = sortable_up(query.since.unwrap_or(Timestamp::UNIX_EPOCH));
+    let until = query
+        .after
+        .as_ref()
+        .map_or_else(|| "~".to_owned(), |after| after.replace('.', "#"));
+    if since > until {
+        return None;
+    }
+    let find = Find::backwards(&undelivered_partition(tenant, endpoint), &since, &until);
+    Some(match query.state {
+        Some(state) => find.only(STATE, ":st", state.as_str()),
+        None => find,
     })
 }
 
