@@ -20,7 +20,8 @@ async fn main() -> anyhow::Result<()> {
     init(Style::Json);
     let mut settings = Settings::new(&environment);
     let (table, keyring) = (settings.table(), settings.seal_keys());
-    let vetting = Vetting::new(settings.allow_targets(), settings.runtime_api());
+    let vetting =
+        Vetting::new(settings.allow_targets(), settings.runtime_api()).beside(settings.own_hosts());
     let (retention, operator) = (settings.retention(), settings.operator_key_hash());
     let found = settings.finish(table.zip(keyring).zip(retention).zip(operator))?;
     let (((table, keyring), retention), operator_key_hash) = found;
