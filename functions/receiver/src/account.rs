@@ -5,12 +5,12 @@
 
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
-use shared::event::Kind;
 use shared::event::grant::Revoked;
 use shared::event::incoming_payment::{IncomingPayment, PartialPaymentReceived};
 use shared::event::liquidity::Liquidity;
 use shared::event::outgoing_payment::OutgoingPayment;
 use shared::event::wallet_address::{NotFound, WebMonetization};
+use shared::event::{Kind, check};
 use shared::ids::EventId;
 
 use crate::event::Event;
@@ -182,5 +182,11 @@ pub async fn tell(account: &dyn Account, event: &Event) -> Answer {
 
 /// The payload in its type's form. An amount that can't be read must not be taken for done.
 fn data<T: DeserializeOwned>(event: &Event) -> Result<T, Failed> {
-    Ok(serde_json::from_str(event.data.as_str())?)
+    serde_json::from_str(event.data.as_str()).map_err(|_| {
+        // The parser's own words would quote the payload in the log; the catalogue's name the field.
+        match check(&event.event_type, &event.data) {
+            Err(field) => field.into(),
+            Ok(()) => "`data` is not of its type's form".into(),
+        }
+    })
 }

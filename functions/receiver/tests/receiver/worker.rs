@@ -4,6 +4,8 @@ use std::sync::Mutex;
 
 use futures::FutureExt;
 use jiff::SignedDuration;
+use receiver::account::tell;
+use receiver::event::Event;
 use receiver::inprocess::LINE;
 use shared::event::Kind;
 use shared::queue::{Enqueue, Message};
@@ -173,12 +175,18 @@ fn each_type_reaches_its_own_method_and_an_unknown_one_the_last() {
 }
 
 #[test]
-fn a_payload_that_is_not_its_types_is_kept_and_not_taken_for_done() {
+fn a_payload_that_is_not_its_types_is_kept_and_named_without_being_quoted() {
     let receiver = Receiver::new(Told::default());
-    let body = r#"{"id":"evt_1","type":"wallet_address.not_found","data":{}}"#;
+    let body = r#"{"id":"evt_1","type":"wallet_address.not_found","data":{"walletAddressUrl":77}}"#;
     let delivery = Delivery::rafiki(body, RAFIKI, receiver.now());
     receiver.post(&delivery);
     let worked = work(&receiver);
     assert_eq!((worked.received, worked.done), (1, 0));
     assert!(receiver.told.calls().is_empty());
+
+    let event = Event::decode(body).expect("it is an event");
+    let told = tell(receiver.told.as_ref(), &event).now_or_never();
+    let why = told.and_then(Result::err).map(|why| why.to_string());
+    let want = "`data.walletAddressUrl` must be a string of 1 to 2048 characters";
+    assert_eq!(why.as_deref(), Some(want));
 }
