@@ -129,11 +129,13 @@ def billing_webhook_arrives(stack: Stack, receiver: Receiver, tag: str) -> str |
 
 def rafiki_event_arrives(stack: Stack, receiver: Receiver, tag: str) -> None:
     """Posts a signed event of a Rafiki instance, and sees the account servicing entity get it."""
-    tenant = f"/v1/tenants/acme{tag}"
+    # Of its own: fanout keeps a tenant's endpoints for 10 s.
+    tenant = f"/v1/tenants/wallet{tag}"
     events = f"{tenant}/events"
     event = {**RAFIKI_EVENT, "id": f"rafiki-{tag}"}
     endpoint = {"url": f"{receiver.url}/{tag}/ase", "role": "ase", "scheme": "rafiki", "secrets": [ASE_SECRET]}
-    for path, value in ((f"{tenant}/endpoints/ase", endpoint), (f"{tenant}/publishers/rafiki", {"secrets": [RAFIKI_SECRET]})):
+    publisher = {"secrets": [RAFIKI_SECRET]}
+    for path, value in ((tenant, {}), (f"{tenant}/endpoints/ase", endpoint), (f"{tenant}/publishers/rafiki", publisher)):
         status, answer = stack.operate("PUT", path, value)
         check(f"PUT {path}", status in (200, 201), f"{status} {answer if status > 201 else ''}".strip())
     status, _ = stack.rafiki(events, event, "somebody else's secret")
