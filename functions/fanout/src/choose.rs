@@ -214,6 +214,8 @@ mod tests {
                 types: &[
                     "incoming_payment.created",
                     "incoming_payment.partial_payment_received",
+                    "incoming_payment.decision_requested",
+                    "incoming_payment.partial_decision_requested",
                     "outgoing_payment.created",
                     "outgoing_payment.completed",
                     "outgoing_payment.failed",

@@ -172,7 +172,10 @@ pub async fn tell(account: &dyn Account, event: &Event) -> Answer {
         Kind::PeerLiquidityLow => account.peer_liquidity_low(id, &data(event)?).await,
         Kind::PeerLiquidityHigh => account.peer_liquidity_high(id, &data(event)?).await,
         Kind::GrantRevoked => account.grant_revoked(id, &data(event)?).await,
-        Kind::RecoveryPaymentFailed
+        // Asked at the `decision_url`, which is no business of this door.
+        Kind::IncomingPaymentDecisionRequested
+        | Kind::IncomingPaymentPartialDecisionRequested
+        | Kind::RecoveryPaymentFailed
         | Kind::RecoveryPaymentSucceeded
         | Kind::RecoveryPaymentPending
         | Kind::RecoveryRecovered

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::Decision;
 use crate::event::amount::{Amount, Units};
-use crate::event::{Event, EventType, FieldError, Json, Source, Time, read, text};
+use crate::event::{Event, EventType, FieldError, Json, Kind, Source, Time, read, text};
 use crate::ids::EventId;
 
 /// The longest `dataFromSender`, in bytes.
@@ -29,20 +29,24 @@ impl QuestionKind {
     /// Every kind.
     pub const ALL: [Self; 2] = [Self::Creation, Self::Partial];
 
-    /// The type of the event that it is.
-    #[must_use]
-    pub fn wire_name(self) -> &'static str {
+    /// Its row of the catalogue.
+    fn listed(self) -> Kind {
         match self {
-            Self::Creation => "incoming_payment.decision_requested",
-            Self::Partial => "incoming_payment.partial_decision_requested",
+            Self::Creation => Kind::IncomingPaymentDecisionRequested,
+            Self::Partial => Kind::IncomingPaymentPartialDecisionRequested,
         }
     }
 
     /// The type of the event that it is.
     #[must_use]
+    pub fn wire_name(self) -> &'static str {
+        self.listed().wire_name()
+    }
+
+    /// The type of the event that it is.
+    #[must_use]
     pub fn event_type(self) -> EventType {
-        EventType::parse(self.wire_name())
-            .expect("the names are of the form, and a test reads them")
+        self.listed().event_type()
     }
 }
 

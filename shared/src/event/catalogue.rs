@@ -109,6 +109,14 @@ catalogue! {
         "A part of an incoming payment arrived with data of its sender, and waits for a decision.",
         "`confirmPartialIncomingPayment` or `rejectPartialIncomingPayment`, with `incomingPaymentId` and \
          `partialIncomingPaymentId`, within 1.5 s; without a decision the part is declined.";
+    IncomingPaymentDecisionRequested: "incoming_payment.decision_requested", incoming_payment::DecisionRequested,
+        "A payment backend is about to create an incoming payment, and waits for the decision.",
+        "Answer the request at the endpoint's `decision_url` with 200 and the decision (`shared/docs/decisions.md`). It is \
+         never delivered to `url`.";
+    IncomingPaymentPartialDecisionRequested: "incoming_payment.partial_decision_requested",
+        incoming_payment::PartialDecisionRequested,
+        "A payment backend is about to take a partial payment, and waits for the decision.",
+        "As for `incoming_payment.decision_requested`; a partial payment is accepted or rejected as it is.";
     OutgoingPaymentCreated: "outgoing_payment.created", outgoing_payment::Created,
         "An outgoing payment was created and waits for its money.",
         "Hold the payer's funds, then `depositOutgoingPaymentLiquidity`; or `cancelOutgoingPayment` with a reason, and for a \
@@ -223,10 +231,14 @@ pub fn resource(event_type: &EventType, data: &Json) -> Option<String> {
         address: Option<&'a RawValue>,
         #[serde(borrow)]
         invoice_id: Option<&'a RawValue>,
+        #[serde(borrow, rename = "incomingPaymentId")]
+        payment: Option<&'a RawValue>,
     }
     let about: About<'_> = serde_json::from_str(data.as_str()).ok()?;
     let named = match Kind::of(event_type) {
         Some(Kind::WalletAddressNotFound) => about.url?,
+        Some(Kind::IncomingPaymentDecisionRequested) => about.address?,
+        Some(Kind::IncomingPaymentPartialDecisionRequested) => about.payment?,
         Some(Kind::WalletAddressWebMonetization) => {
             serde_json::from_str::<About<'_>>(about.address?.get())
                 .ok()?

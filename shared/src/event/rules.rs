@@ -59,6 +59,8 @@ pub fn audience(kind: Kind) -> Audience {
             ..Audience::of(Role::Ase)
         },
         Kind::IncomingPaymentCreated
+        | Kind::IncomingPaymentDecisionRequested
+        | Kind::IncomingPaymentPartialDecisionRequested
         | Kind::OutgoingPaymentCreated
         | Kind::OutgoingPaymentCompleted
         | Kind::OutgoingPaymentFailed
