@@ -188,7 +188,7 @@ async fn canned(target: &str) -> Result<Vec<Canned>> {
         tenant: tenant()?,
         id: EndpointId::parse("shop")?,
         url: format!("{target}/hook"),
-        role: Role::Merchant,
+        role: Role::Ase,
         scheme,
         secrets: vec![LiveSecret {
             secret: shared::signature::standard::generate(&SystemEntropy),
@@ -288,8 +288,8 @@ fn webhook(neighbours: &Neighbours, _: usize) -> Result<Value> {
 /// A freshly signed event of a Rafiki instance.
 fn published(neighbours: &Neighbours, _: usize) -> Result<Value> {
     let event = tests::stories::event(1, neighbours.now)?;
-    let (id, data) = (event.id, event.data.as_str());
-    let body = format!(r#"{{"id":"{id}","type":"incoming_payment.completed","data":{data}}}"#);
+    let (id, event_type, data) = (event.id, event.event_type, event.data.as_str());
+    let body = format!(r#"{{"id":"{id}","type":"{event_type}","data":{data}}}"#);
     let secret = Secret::new(RAFIKI_SECRET);
     let signature = shared::signature::rafiki::sign(&[&secret], neighbours.now, body.as_bytes());
     let signature = signature.context("the secret is not empty")?;

@@ -17,6 +17,18 @@ use tests::stories::{TENANT, event};
 use crate::{FAILED, list, states, text};
 
 async fn publish(scene: &Scene, event: Event, roles: Option<&[Role]>) -> anyhow::Result<()> {
+    queue(scene, event, roles).await?;
+    // Long enough for the copies that a known event makes.
+    scene.pass(SignedDuration::from_mins(3)).await
+}
+
+/// Publishes without letting any time pass.
+async fn publish_at_once(scene: &Scene, event: Event, role: Role) -> anyhow::Result<()> {
+    queue(scene, event, Some(&[role])).await?;
+    scene.settle().await
+}
+
+async fn queue(scene: &Scene, event: Event, roles: Option<&[Role]>) -> anyhow::Result<()> {
     let roles = roles.map(|roles| roles.iter().copied().collect::<BTreeSet<_>>());
     let task = PublishTask {
         tenant: TenantId::parse(TENANT)?,
@@ -25,8 +37,7 @@ async fn publish(scene: &Scene, event: Event, roles: Option<&[Role]>) -> anyhow:
         guard: None,
     };
     send(&scene.queues, [Task::Publish(task)]).await?;
-    // Long enough for the copies that a known event makes.
-    scene.pass(SignedDuration::from_mins(3)).await
+    Ok(())
 }
 
 /// The sample of a type of the catalogue.
@@ -255,6 +266,23 @@ async fn another_payload_under_a_known_id_is_not_taken_and_is_noted() -> anyhow:
     let event = scene.events().await?.pop().unwrap_or_default();
     assert_eq!(text(&event, "/conflicts"), "1");
     assert!(!event.to_string().contains("forged"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_endpoint_made_a_moment_ago_is_not_passed_over() -> anyhow::Result<()> {
+    let scene = scene().await?;
+    publish(&scene, event(1, scene.clock.now())?, Some(&[Role::Ase])).await?;
+    // The list of endpoints is known for some seconds more.
+    publish_at_once(&scene, event(2, scene.clock.now())?, Role::Ase).await?;
+    let card =
+        json!({ "url": "https://card.example/hook", "role": "card", "secrets": [SHOP_SECRET] });
+    scene.put_endpoint("card", card).await?;
+    publish_at_once(&scene, event(3, scene.clock.now())?, Role::Card).await?;
+    assert_eq!(
+        hosts(&scene),
+        ["ase.example", "ase.example", "card.example"]
+    );
     Ok(())
 }
 

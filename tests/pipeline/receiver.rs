@@ -19,12 +19,12 @@ use axum::body::{Body, to_bytes};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared::delivery::{Outcome, Request};
+use shared::event::Role;
 use shared::event::grant::Revoked;
 use shared::event::incoming_payment::{IncomingPayment, PartialPaymentReceived};
 use shared::event::liquidity::Liquidity;
 use shared::event::outgoing_payment::OutgoingPayment;
 use shared::event::wallet_address::{NotFound, WebMonetization};
-use shared::event::{EventType, Role};
 use shared::ids::{EventId, TenantId};
 use shared::queue::memory::MemoryQueues;
 use shared::queue::task::{PublishTask, send};
@@ -169,10 +169,7 @@ impl Both {
 
     /// Tells of a completed payment; answers the event's id.
     async fn tell(&self, number: usize) -> anyhow::Result<EventId> {
-        let completed = shared::event::Event {
-            event_type: EventType::parse("incoming_payment.completed")?,
-            ..event(number, self.scene.clock.now())?
-        };
+        let completed = event(number, self.scene.clock.now())?;
         let id = completed.id.clone();
         let task = PublishTask {
             tenant: TenantId::parse(TENANT)?,

@@ -69,7 +69,7 @@ pub fn event(number: usize, at: Timestamp) -> Result<Event> {
     );
     Ok(Event {
         id: EventId::parse(id)?,
-        event_type: EventType::parse("recovery.recovered")?,
+        event_type: EventType::parse("incoming_payment.completed")?,
         data: Json::parse(data)?,
         at,
         source: Source::new("rafiki"),

@@ -95,9 +95,9 @@ fn request() -> http::request::Builder {
 
 fn envelope(scene: &Scene, number: usize) -> Result<String> {
     let event = event(number, scene.clock.now())?;
-    let (id, data) = (event.id, event.data.as_str());
+    let (id, event_type, data) = (event.id, event.event_type, event.data.as_str());
     Ok(format!(
-        r#"{{"id":"{id}","type":"incoming_payment.completed","data":{data}}}"#
+        r#"{{"id":"{id}","type":"{event_type}","data":{data}}}"#
     ))
 }
 

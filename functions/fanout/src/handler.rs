@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::SignedDuration;
 use shared::delivery::Endpoint;
-use shared::event::{Chosen, Event, Recipients, Role, Route, Told, route};
+use shared::event::{Chosen, Event, NoReceiver, Recipients, Role, Route, Told, route};
 use shared::ids::{EndpointId, Round};
 use shared::problem::chain;
 use shared::queue::batch::rest;
@@ -25,8 +25,10 @@ use crate::choose::choose;
 pub struct Fanout {
     /// Where events are recorded.
     pub events: Arc<dyn Events>,
-    /// Who there is to hear of them.
+    /// Who there is to hear of them, as of some seconds ago.
     pub endpoints: Arc<dyn Endpoints>,
+    /// Who there is now: asked before an event is recorded as going to nobody, which is for good.
+    pub endpoints_now: Arc<dyn Endpoints>,
     /// The time events are recorded at.
     pub clock: Arc<dyn Clock>,
 }
@@ -88,9 +90,13 @@ impl Fanout {
         } = &task.event;
         let (told, endpoints, recipients) = match route(event_type, data, task.roles.as_ref()) {
             Route::To(told) => {
-                let endpoints = self.endpoints.endpoints(&task.tenant).await?;
-                let chosen = Recipients::Chosen(choose(&told, &endpoints, event_type));
-                (told, endpoints, chosen)
+                let mut endpoints = self.endpoints.endpoints(&task.tenant).await?;
+                let mut chosen = choose(&told, &endpoints, event_type);
+                if lacks_somebody(&chosen) {
+                    endpoints = self.endpoints_now.endpoints(&task.tenant).await?;
+                    chosen = choose(&told, &endpoints, event_type);
+                }
+                (told, endpoints, Recipients::Chosen(chosen))
             }
             Route::SetAside(reason) => (Told::default(), Vec::new(), Recipients::SetAside(reason)),
         };
@@ -178,6 +184,14 @@ impl Fanout {
         }
         Err(Trouble::Contended)
     }
+}
+
+/// Whether a role has nobody for whom an endpoint could have been made, or switched on, a moment ago.
+fn lacks_somebody(chosen: &BTreeMap<Role, Chosen>) -> bool {
+    chosen.values().any(|chosen| match chosen {
+        Chosen::Nobody(reason) => *reason != NoReceiver::CardOnly,
+        Chosen::Endpoints(_) => false,
+    })
 }
 
 /// A loser's deliveries come so much later than the winner's, which may be under way: longer than fanout may run, than a

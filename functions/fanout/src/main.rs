@@ -43,6 +43,7 @@ async fn main() -> anyhow::Result<()> {
     let worker = Fanout {
         events: store.clone(),
         endpoints: Arc::new(CachedEndpoints::new(store.clone(), &clock)),
+        endpoints_now: store.clone(),
         clock: clock.clone(),
     };
     let batch = Batch::new(Arc::new(worker), queues.clone(), queues, store, clock);

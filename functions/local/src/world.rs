@@ -112,6 +112,7 @@ impl World {
             lift(Arc::new(Fanout {
                 events: store.clone(),
                 endpoints: endpoints.clone(),
+                endpoints_now: store.clone(),
                 clock: clock.clone(),
             })),
             lift(Arc::new(Deliver {
