@@ -214,34 +214,41 @@ pub async fn run(args: &Send, audience: Audience) -> anyhow::Result<()> {
                 true => stripe::same(&args.event),
                 false => stripe::fresh(&args.event, args.invoice.as_deref(), now(), entropy),
             };
-            let to = (demo::webhook_path(), demo::STRIPE_SECRET);
+            let to = (
+                url(&args.post, &demo::webhook_path(), None),
+                demo::STRIPE_SECRET,
+            );
             deliver(&args.post, to, webhook, audience).await
         }
         Send::Rafiki(args) => {
             let webhook = || rafiki::fresh(&args.event, args.id.as_deref(), now(), entropy);
-            let roles = args.recipients.as_ref();
-            let query = roles.map(|roles| format!("?recipients={roles}"));
-            let path = format!("{}{}", demo::events_path(), query.unwrap_or_default());
-            deliver(
-                &args.post,
-                (path, demo::PUBLISHER_SECRET),
-                webhook,
-                audience,
-            )
-            .await
+            let to = (
+                url(&args.post, &demo::events_path(), args.recipients.as_deref()),
+                demo::PUBLISHER_SECRET,
+            );
+            deliver(&args.post, to, webhook, audience).await
         }
     }
 }
 
-/// Posts what `webhook` makes, to the path and with the secret of the demo unless `args` say otherwise.
+/// Where to post to: the demo's path unless `args` say otherwise, and for whom.
+fn url(args: &PostArgs, path: &str, recipients: Option<&str>) -> String {
+    let url = args.url.clone();
+    let url = url.unwrap_or_else(|| format!("http://127.0.0.1:3000{path}"));
+    match recipients {
+        Some(roles) if url.contains('?') => format!("{url}&recipients={roles}"),
+        Some(roles) => format!("{url}?recipients={roles}"),
+        None => url,
+    }
+}
+
+/// Posts what `webhook` makes, with the demo's secret unless `args` say otherwise.
 async fn deliver(
     args: &PostArgs,
-    (path, secret): (String, &str),
+    (url, secret): (String, &str),
     webhook: impl Fn() -> anyhow::Result<Webhook>,
     audience: Audience,
 ) -> anyhow::Result<()> {
-    let url = args.url.clone();
-    let url = url.unwrap_or_else(|| format!("http://127.0.0.1:3000{path}"));
     let secret = Secret::new(args.secret.as_deref().unwrap_or(secret));
     if let Some(file) = &args.as_lambda_event {
         let now = SystemClock.now();
@@ -358,5 +365,35 @@ impl Sender {
                 format!("{url} ended the connection without an answer")
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recipients_are_named_at_whichever_url() {
+        let at = |url: Option<&str>| PostArgs {
+            url: url.map(ToOwned::to_owned),
+            secret: None,
+            times: 1,
+            as_lambda_event: None,
+        };
+        let cases = [
+            (None, "http://127.0.0.1:3000/p?recipients=ase,pos"),
+            (
+                Some("https://a.example/q"),
+                "https://a.example/q?recipients=ase,pos",
+            ),
+            (
+                Some("https://a.example/q?x=1"),
+                "https://a.example/q?x=1&recipients=ase,pos",
+            ),
+        ];
+        for (given, want) in cases {
+            assert_eq!(url(&at(given), "/p", Some("ase,pos")), want);
+        }
+        assert_eq!(url(&at(None), "/p", None), "http://127.0.0.1:3000/p");
     }
 }
