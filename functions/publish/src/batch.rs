@@ -9,7 +9,7 @@ use shared::ids::EventId;
 use shared::queue::{Message, Queue, QueueError};
 use tracing::warn;
 
-use crate::body::{EVENT_MOST, parse, wrong};
+use crate::body::{EVENT_MOST, event, parse, wrong};
 use crate::handler::{Publish, Sender};
 use crate::reply::{Item, Refusal};
 
@@ -106,5 +106,5 @@ fn read(text: &str) -> Result<Envelope, Refusal> {
         return Err(Refusal::TooLong(EVENT_MOST));
     }
     parse(text)?;
-    Ok(Envelope::read(text)?)
+    Ok(event(text)?)
 }

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_body_util::LengthLimitError;
 use serde_json::Value;
-use shared::event::FieldError;
+use shared::event::{Envelope, FieldError, Maker, OURS};
 
 use crate::reply::Refusal;
 
@@ -70,6 +70,20 @@ pub(crate) fn parse(text: &str) -> Result<Value, FieldError> {
         let place = format!("line {}, column {}", error.line(), error.column());
         wrong("body", format!("is not JSON at {place}"))
     })
+}
+
+/// Reads an event. What we tell receivers ourselves is nobody else's to say.
+pub(crate) fn event(text: &str) -> Result<Envelope, FieldError> {
+    let event = Envelope::read(text)?;
+    match Maker::of(&event.event_type) {
+        Maker::PaymentBackend => Ok(event),
+        Maker::Payrelay => {
+            let ours = OURS.map(|entry| format!("`{entry}`")).join(", ");
+            let rule =
+                format!("must be one that payment backends make; only Payrelay makes {ours}");
+            Err(wrong("type", rule))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ use shared::time::Clock;
 use tracing::{info, warn};
 
 use crate::batch::split;
-use crate::body::{ARRAY_MOST, EVENT_MOST, parse, receive, text, wrong};
+use crate::body::{ARRAY_MOST, EVENT_MOST, event, parse, receive, text, wrong};
 use crate::recipients::named;
 use crate::reply::{Accepted, Refusal};
 
@@ -92,8 +92,7 @@ impl Publish {
                     return Err(wrong("body", rule).into());
                 }
                 let roles = named(parts.uri.query().unwrap_or_default(), &parts.headers)?;
-                self.one(&sender, roles.as_ref(), Envelope::read(body)?)
-                    .await
+                self.one(&sender, roles.as_ref(), event(body)?).await
             }
             None => {
                 let granted = self.access.by_key(&parts.headers, tenant).await?;
@@ -115,8 +114,7 @@ impl Publish {
                     return Err(Refusal::TooLong(EVENT_MOST));
                 }
                 parse(body)?;
-                self.one(&sender, roles.as_ref(), Envelope::read(body)?)
-                    .await
+                self.one(&sender, roles.as_ref(), event(body)?).await
             }
         }
     }

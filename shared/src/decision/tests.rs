@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::question::same_asset;
 use super::*;
 use crate::delivery::{Failure, Outcome};
+use crate::event::Maker;
 use crate::event::amount::Units;
 use crate::ids::TenantId;
 
@@ -472,9 +473,10 @@ fn a_deadline_is_between_a_tenth_of_a_second_and_ten() {
 }
 
 #[test]
-fn every_kind_of_question_has_its_event_type() {
+fn every_kind_of_question_has_its_event_type_which_only_we_make() {
     for kind in QuestionKind::ALL {
         assert_eq!(kind.event_type().as_str(), kind.wire_name());
+        assert_eq!(Maker::of(&kind.event_type()), Maker::Payrelay, "{kind:?}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Kind, audience};
+use super::{Kind, Maker, audience};
 
 const INTRODUCTION: &str = "\
 # Events
@@ -21,6 +21,12 @@ are RFC 3339.
 
 The id is the same in every delivery. Events come at least once and in no particular order: keep the ids for some days
 and drop what came before.
+
+## Who makes them
+
+Payment backends publish events. Some types Payrelay alone makes, of what billing platforms told it and of what it asks an
+account servicing entity to decide; each type below says so. Those, and whatever else begins with `recovery.`, nobody can
+publish: it is refused with `400`, naming `type`.
 
 ## Who is told
 
@@ -83,8 +89,13 @@ fn section(kind: Kind) -> String {
         Some(window) => format!("{} ms", window.as_millis()),
         None => "without end".to_owned(),
     };
+    let made_by = match Maker::of(&kind.event_type()) {
+        Maker::Payrelay => "Payrelay",
+        Maker::PaymentBackend => "payment backends",
+    };
     let rows = [
         ("When", kind.when().to_owned()),
+        ("Made by", made_by.to_owned()),
         ("Told", told),
         ("What to do", kind.action().to_owned()),
         ("Retries are of use for", useful),

@@ -1,6 +1,7 @@
 //! The door for payment backends: what it answers, and that it accepts nothing that it refuses.
 
 mod arrays;
+mod ours;
 
 use axum::body::Body;
 use http::Request;

@@ -115,7 +115,7 @@ fn operation() -> Operation {
                 "description": "Some events of the array were not accepted.",
                 "content": {"application/json": {"schema": results}},
             },
-            "400": {"description": "It is no JSON or no event, or a parameter is wrong; the field is named."},
+            "400": {"description": "It is no JSON or no event, its type is one that Payrelay alone makes, or a parameter is wrong; the field is named."},
             "401": {"description": "Its signature or key is missing or wrong, or the signature is stale."},
             "403": {"description": "The key does not reach this tenant."},
             "404": {"description": "There is no such tenant (told to an operator's key only)."},

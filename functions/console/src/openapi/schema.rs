@@ -6,7 +6,7 @@ use utoipa::openapi::{RefOr, Schema};
 
 use shared::decision::{self, OnFailure};
 use shared::delivery::{End, EndpointState, Failure, Scheme, SkipReason, State};
-use shared::event::Role;
+use shared::event::{Maker, Role};
 use shared::platform::Platform;
 use shared::queue::Queue;
 use shared::recovery::{self, Status, TriggeredBy};
@@ -38,6 +38,10 @@ fn one_of<T: DeserializeOwned>() -> RefOr<Schema> {
 
 pub(crate) fn role() -> RefOr<Schema> {
     one_of::<Role>()
+}
+
+pub(crate) fn maker() -> RefOr<Schema> {
+    one_of::<Maker>()
 }
 
 pub(crate) fn scheme() -> RefOr<Schema> {

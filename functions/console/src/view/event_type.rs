@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use shared::event::{Json, Kind, Role, audience};
+use shared::event::{Json, Kind, Maker, Role, audience};
 
 use crate::openapi::schema;
 
@@ -19,6 +19,9 @@ pub(crate) struct EventTypeView {
     version: u32,
     /// When it happens.
     description: &'static str,
+    /// Who makes it: payment backends publish it, or Payrelay alone does, and nobody can publish it.
+    #[schema(schema_with = schema::maker)]
+    made_by: Maker,
     /// The role of the endpoints that are told when the sender names no recipients.
     #[schema(schema_with = schema::role)]
     told: Role,
@@ -52,6 +55,7 @@ impl EventTypeView {
             name: kind.wire_name(),
             version: kind.version(),
             description: kind.when(),
+            made_by: Maker::of(&kind.event_type()),
             told: audience.told,
             told_on_request: audience.on_request,
             copied: audience.copied,

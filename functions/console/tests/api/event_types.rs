@@ -37,6 +37,7 @@ async fn a_type_says_who_is_told_what_to_do_and_how_long_it_is_of_use() {
     let one = world.get("/v1/event-types/wallet_address.not_found").await;
     assert_eq!(one.text("/told"), "ase");
     assert_eq!(one.text("/copied"), "operator");
+    assert_eq!(one.text("/made_by"), "payment_backend");
     assert_eq!(one.at("/useful_for_ms"), 1500);
     assert_eq!(one.at("/version"), 1);
     assert!(
@@ -48,6 +49,9 @@ async fn a_type_says_who_is_told_what_to_do_and_how_long_it_is_of_use() {
         .await;
     assert_eq!(other.text("/told_on_request"), "pos");
     assert_eq!(other.at("/useful_for_ms"), Value::Null);
+
+    let ours = world.get("/v1/event-types/recovery.recovered").await;
+    assert_eq!(ours.text("/made_by"), "payrelay");
 
     let (status, detail) = world.get("/v1/event-types/card.disputed").await.problem();
     assert_eq!(

@@ -6,18 +6,17 @@ use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use serde_json::Value;
 use shared::entropy::Entropy;
-use shared::event::Kind;
+use shared::event::{Kind, Maker};
 
 use super::{Signing, Webhook};
 
 /// The types of what can be sent.
 #[must_use]
 pub fn event_types() -> Vec<&'static str> {
-    let of_rafiki = |name: &&str| !name.starts_with("recovery.");
     Kind::ALL
         .iter()
+        .filter(|kind| Maker::of(&kind.event_type()) == Maker::PaymentBackend)
         .map(|kind| kind.wire_name())
-        .filter(of_rafiki)
         .collect()
 }
 
