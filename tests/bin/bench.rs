@@ -31,7 +31,7 @@ use shared::delivery::{Endpoint, EndpointState, LiveSecret, Policy, Scheme};
 use shared::entropy::SystemEntropy;
 use shared::event::{Event, Role};
 use shared::ids::{ConnectorAccountId, EndpointId, ProfileId, Round, TenantId};
-use shared::platform::account::Settings;
+use shared::platform::account::{Locked, Settings};
 use shared::platform::{BillingAccount, Platform};
 use shared::queue::Task;
 use shared::queue::task::{DeliverTask, PublishTask};
@@ -172,6 +172,7 @@ async fn canned(target: &str) -> Result<Vec<Canned>> {
         platform: Platform::Stripe,
         webhook_secrets: vec![Secret::new(STRIPE_SECRET)],
         api_key: None,
+        locked: Locked::default(),
         settings: Settings::default(),
     };
     let _made = store

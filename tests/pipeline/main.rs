@@ -10,6 +10,7 @@ mod fairness;
 mod fanout;
 mod happy;
 mod isolation;
+mod locked;
 mod publish;
 mod quarantine;
 mod rafiki;

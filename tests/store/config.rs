@@ -166,7 +166,7 @@ async fn an_endpoint_comes_back_with_its_secrets_open() -> Result<()> {
 }
 
 /// An endpoint as it is kept.
-fn kept(endpoint: &Endpoint, created: i64) -> EndpointRecord {
+pub(super) fn kept(endpoint: &Endpoint, created: i64) -> EndpointRecord {
     EndpointRecord {
         endpoint: endpoint.clone(),
         created_at: at(created),
@@ -465,32 +465,6 @@ async fn no_secret_rests_in_clear_and_none_opens_in_another_item() -> Result<()>
         .expect("it is there");
     assert_eq!(got.secrets, []);
     assert_eq!(got.locked.len(), shop.endpoint.secrets.len());
-    Ok(())
-}
-
-#[tokio::test]
-async fn an_endpoint_whose_secret_does_not_open_hides_no_other() -> Result<()> {
-    let table = Table::start().await?;
-    let store = table.store_of(&[acme()]).await?;
-    let sealed_otherwise =
-        table.store_sealing("k2:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=")?;
-    let broken = kept(&endpoint(&acme(), "broken", "whsec_new"), 1);
-    let put = sealed_otherwise.put_endpoint(&broken, None).await?;
-    assert_eq!(put, Put::New);
-    let shop = kept(&endpoint(&acme(), "shop", "whsec_new"), 1);
-    assert_eq!(store.put_endpoint(&shop, None).await?, Put::New);
-
-    let mut locked = broken.endpoint.clone();
-    locked.locked = broken.endpoint.secrets.iter().map(|s| s.until).collect();
-    locked.secrets = Vec::new();
-    assert_eq!(
-        store.endpoints(&acme()).await?,
-        [locked, shop.endpoint.clone()]
-    );
-    let opened = sealed_otherwise
-        .endpoint(&acme(), &broken.endpoint.id)
-        .await?;
-    assert_eq!(opened, Some(broken.endpoint));
     Ok(())
 }
 

@@ -8,4 +8,5 @@ mod events;
 mod faults;
 mod gather;
 mod intents;
+mod locked;
 mod quarantine;

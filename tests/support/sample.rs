@@ -12,7 +12,7 @@ use shared::ids::{
     SignalId, TenantId,
 };
 use shared::money::{Currency, Money};
-use shared::platform::account::Settings;
+use shared::platform::account::{Locked, Settings};
 use shared::platform::{BillingAccount, Platform};
 use shared::recovery::{Charge, Decline, Intent, IntentKey, Order, Signal, SignalKind, Status};
 use shared::secret::Secret;
@@ -131,6 +131,7 @@ pub fn account(tenant: &TenantId, profile: &str, account: &str) -> BillingAccoun
         platform: Platform::Stripe,
         webhook_secrets: vec![Secret::new("whsec_stripe_1"), Secret::new("whsec_stripe_2")],
         api_key: Some(Secret::new("sk_live_hush")),
+        locked: Locked::default(),
         settings: Settings {
             api_base_url: None,
             retry_threshold: Some(4),

@@ -22,7 +22,7 @@ use shared::queue::memory::MemoryQueues;
 use shared::secret::{Keyring, Secret, key_hash};
 use shared::signature::stripe;
 use shared::store::dynamo::{DynamoStore, create_table};
-use shared::store::{EndpointAdmin, Put};
+use shared::store::{Accounts, Claimed, EndpointAdmin, Put};
 use shared::time::{Clock, ManualClock, later};
 use shared::transport::Transport;
 use shared::transport::scripted::Scripted;
@@ -31,7 +31,7 @@ use tower::ServiceExt;
 use crate::bill::{Billed, Till, Usage};
 use crate::effects::{Effects, Watched, watched_http};
 use crate::meter::Meter;
-use crate::stories::{STRIPE_SECRET, TENANT};
+use crate::stories::{STRIPE_SECRET, TENANT, account};
 
 /// The operator's key.
 const OPERATOR: &str = "prk_the_operator_of_the_scene";
@@ -406,13 +406,35 @@ impl Scene {
         let (tenant, id) = (TenantId::parse(TENANT)?, EndpointId::parse(endpoint)?);
         let read = self.store().endpoint_record(&tenant, &id).await?;
         let read = read.context("the endpoint is there")?;
-        let keys = Keyring::parse("lost:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=")?;
-        let (keys, entropy) = (Arc::new(keys), Arc::new(SeededEntropy::new(8)));
-        let kept_for = SignedDuration::from_hours(24);
-        let store = DynamoStore::new(self.table(), TABLE, keys, entropy, kept_for);
+        let store = self.store_of_another_key()?;
         let put = store.put_endpoint(&read.value, Some(read.version)).await?;
         ensure!(put == Put::Replaced, "{put:?}");
         Ok(())
+    }
+
+    /// Seals the secrets of the scene's billing account with a key that nothing here opens.
+    ///
+    /// # Errors
+    /// If the table fails.
+    pub async fn lock_account(&self) -> Result<()> {
+        let store = self.store_of_another_key()?;
+        let claimed = store.put_account(&account()?, self.clock.now()).await?;
+        ensure!(claimed == Claimed::Replaced, "{claimed:?}");
+        Ok(())
+    }
+
+    /// A store that seals with a key that nothing here opens.
+    fn store_of_another_key(&self) -> Result<DynamoStore> {
+        let keys = Keyring::parse("lost:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=")?;
+        let (keys, entropy) = (Arc::new(keys), Arc::new(SeededEntropy::new(8)));
+        let kept_for = SignedDuration::from_hours(24);
+        Ok(DynamoStore::new(
+            self.table(),
+            TABLE,
+            keys,
+            entropy,
+            kept_for,
+        ))
     }
 
     /// The client of the table, for looking behind the API.

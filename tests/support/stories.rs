@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 use shared::event::{Event, EventType, Json, Source};
 use shared::ids::{ConnectorAccountId, EventId, ProfileId, TenantId};
-use shared::platform::account::Settings;
+use shared::platform::account::{Locked, Settings};
 use shared::platform::{BillingAccount, Interpretation, Platform};
 use shared::queue::Task;
 use shared::queue::task::SignalTask;
@@ -29,6 +29,7 @@ pub fn account() -> Result<BillingAccount> {
         platform: Platform::Stripe,
         webhook_secrets: vec![Secret::new(STRIPE_SECRET)],
         api_key: None,
+        locked: Locked::default(),
         settings: Settings::default(),
     })
 }

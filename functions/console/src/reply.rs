@@ -20,6 +20,11 @@ pub(crate) const LOCKED: &str = "A secret of the endpoint can't be opened, so no
                                  put back the key that sealed it (`PAYRELAY_SEAL_KEYS`), or PUT the endpoint with new \
                                  `secrets`";
 
+/// What is wrong with a billing account of which a secret can't be opened, and what to do.
+pub(crate) const ACCOUNT_LOCKED: &str = "A secret of the billing account can't be opened, so webhooks that it would \
+                                         verify are answered 503. Have the operator put back the key that sealed it \
+                                         (`PAYRELAY_SEAL_KEYS`), or PUT the account with all its secrets";
+
 /// Why a request was not done.
 #[derive(Debug)]
 pub enum Refusal {

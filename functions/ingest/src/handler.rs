@@ -16,6 +16,7 @@ use shared::platform::{BillingAccount, Interpretation};
 use shared::problem::Problem;
 use shared::queue::task::{IgnoredTask, SignalTask, send};
 use shared::queue::{Enqueue, Task};
+use shared::signature::VerifyError;
 use shared::store::BillingAccounts;
 use shared::time::Clock;
 use tracing::{info, warn};
@@ -125,7 +126,9 @@ impl Ingest {
         }
         let body = read(body).await?;
         let adapter = account.platform.adapter();
-        let proof = adapter.verify(&parts.headers, &body, account, self.clock.now())?;
+        let proof = adapter
+            .verify(&parts.headers, &body, account, self.clock.now())
+            .map_err(|error| unproved(account, error))?;
         let tenant = account.tenant.clone();
         let (task, accepted) = match adapter.interpret(&body, account, &proof)? {
             Interpretation::Signal(signal) => (
@@ -142,6 +145,17 @@ impl Ingest {
         };
         send(self.queues.as_ref(), [task]).await?;
         Ok(accepted)
+    }
+}
+
+/// Why a body was not verified. What matches none of the secrets may match one that we can't open: that is our fault, so
+/// the platform must send it again.
+fn unproved(account: &BillingAccount, error: VerifyError) -> Refusal {
+    match error {
+        VerifyError::Mismatch | VerifyError::NoSecret if account.locked.webhook_secrets > 0 => {
+            Refusal::Locked
+        }
+        error => error.into(),
     }
 }
 

@@ -55,6 +55,9 @@ pub enum Refusal {
     /// The platform did not send this.
     #[error(transparent)]
     Unauthentic(#[from] VerifyError),
+    /// A secret of the billing account can't be opened, so it can't be told whether the platform sent this.
+    #[error("a secret of the billing account can't be opened")]
+    Locked,
     /// It is authentic and can't be understood.
     #[error(transparent)]
     Malformed(#[from] FieldError),
@@ -78,6 +81,7 @@ impl Refusal {
             | Self::TooLong
             | Self::CutShort
             | Self::Unauthentic(_)
+            | Self::Locked
             | Self::Malformed(_) => return None,
         };
         Some(shared::problem::chain(source))
@@ -123,7 +127,7 @@ impl Refusal {
                 "Not an event that can be understood",
                 format!("{error}."),
             ),
-            Self::Store(_) | Self::Queue(_) => Problem::unavailable(),
+            Self::Locked | Self::Store(_) | Self::Queue(_) => Problem::unavailable(),
         }
     }
 }

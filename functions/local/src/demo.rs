@@ -7,6 +7,7 @@ use shared::decision;
 use shared::delivery::{Endpoint, EndpointState, LiveSecret, Policy, Scheme};
 use shared::event::Role;
 use shared::ids::{ConnectorAccountId, EndpointId, KeyId, ProfileId, TenantId};
+use shared::platform::account::{Locked, Settings};
 use shared::platform::{BillingAccount, Platform};
 use shared::secret::{Secret, key_hash};
 use shared::signature::TOLERANCE;
@@ -205,7 +206,8 @@ async fn seed_account(
         platform: Platform::Stripe,
         webhook_secrets: vec![Secret::new(STRIPE_SECRET)],
         api_key: None,
-        settings: shared::platform::account::Settings::default(),
+        locked: Locked::default(),
+        settings: Settings::default(),
     };
     match store.put_account(&account, now).await? {
         Claimed::New | Claimed::Replaced => Ok(()),

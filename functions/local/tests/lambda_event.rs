@@ -10,6 +10,7 @@ use local::demo;
 use local::lambda_event;
 use local::send::stripe;
 use shared::ids::{ConnectorAccountId, ProfileId, TenantId};
+use shared::platform::account::{Locked, Settings};
 use shared::platform::{BillingAccount, Platform};
 use shared::queue::Queue;
 use shared::queue::memory::MemoryQueues;
@@ -45,7 +46,8 @@ fn demo_account() -> BillingAccount {
         platform: Platform::Stripe,
         webhook_secrets: vec![Secret::new(demo::STRIPE_SECRET)],
         api_key: None,
-        settings: shared::platform::account::Settings::default(),
+        locked: Locked::default(),
+        settings: Settings::default(),
     }
 }
 

@@ -21,8 +21,27 @@ pub struct BillingAccount {
     pub webhook_secrets: Vec<Secret>,
     /// The key for the platform's API, where one was given.
     pub api_key: Option<Secret>,
+    /// What is kept beside these and can't be opened.
+    pub locked: Locked,
     /// What is not secret about the account.
     pub settings: Settings,
+}
+
+/// The secrets of a billing account that are kept and can't be opened, since the key that sealed them is not there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Locked {
+    /// So many webhook secrets: what does not verify may have been signed with one of them.
+    pub webhook_secrets: usize,
+    /// Whether the key for the platform's API is one.
+    pub api_key: bool,
+}
+
+impl Locked {
+    /// Whether anything can't be opened.
+    #[must_use]
+    pub fn any(self) -> bool {
+        self.api_key || self.webhook_secrets > 0
+    }
 }
 
 /// The settings of a billing account.

@@ -198,7 +198,7 @@ impl Invoice {
 mod tests {
     use super::*;
     use crate::ids::{ConnectorAccountId, ProfileId, TenantId};
-    use crate::platform::account::Settings;
+    use crate::platform::account::{Locked, Settings};
     use crate::secret::Secret;
 
     macro_rules! fixture {
@@ -215,6 +215,7 @@ mod tests {
             platform: Platform::Stripe,
             webhook_secrets: vec![Secret::new("whsec_test_secret")],
             api_key: None,
+            locked: Locked::default(),
             settings: Settings::default(),
         }
     }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use shared::ids::{ConnectorAccountId, ProfileId, TenantId};
-use shared::platform::account::Settings;
+use shared::platform::account::{Locked, Settings};
 use shared::platform::{BillingAccount, Platform};
 use shared::secret::Secret;
 use shared::store::{AccountRecord, Claimed};
@@ -114,6 +114,7 @@ impl AccountBody {
             platform,
             webhook_secrets,
             api_key,
+            locked: Locked::default(),
             settings,
         })
     }

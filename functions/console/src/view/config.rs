@@ -10,6 +10,7 @@ use shared::platform::Platform;
 use shared::store::{AccountRecord, KeyRecord, PublisherRecord, TenantRecord};
 
 use crate::openapi::schema;
+use crate::reply::ACCOUNT_LOCKED;
 
 /// A tenant.
 #[derive(Serialize, ToSchema)]
@@ -110,7 +111,7 @@ pub(crate) struct AccountView {
     /// The platform.
     #[schema(schema_with = schema::platform)]
     platform: Platform,
-    /// How many webhook secrets are live.
+    /// How many webhook secrets are live, those of a `broken` account that can't be opened not among them.
     webhook_secret_count: usize,
     /// Whether a key for the platform's API is kept.
     has_api_key: bool,
@@ -118,6 +119,9 @@ pub(crate) struct AccountView {
     api_base_url: Option<String>,
     /// How many tries the platform has before ours begin.
     retry_threshold: Option<u32>,
+    /// What is wrong with it and what to do, where a secret of it can't be opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broken: Option<&'static str>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     #[serde(serialize_with = "super::millis")]
@@ -136,9 +140,10 @@ impl From<AccountRecord> for AccountView {
             connector_account_id: account.connector_account_id,
             platform: account.platform,
             webhook_secret_count: account.webhook_secrets.len(),
-            has_api_key: account.api_key.is_some(),
+            has_api_key: account.api_key.is_some() || account.locked.api_key,
             api_base_url: account.settings.api_base_url,
             retry_threshold: account.settings.retry_threshold,
+            broken: account.locked.any().then_some(ACCOUNT_LOCKED),
             created_at,
         }
     }

@@ -14,7 +14,7 @@ use crate::delivery::{Endpoint, EndpointState, Filter, LiveSecret, Policy, Schem
 use crate::entropy::Entropy;
 use crate::event::Role;
 use crate::ids::{ConnectorAccountId, EndpointId, KeyId, ProfileId, TenantId};
-use crate::platform::account::Settings;
+use crate::platform::account::{Locked, Settings};
 use crate::platform::{BillingAccount, Platform};
 use crate::secret::{Context, Keyring, Sealed, Secret};
 use crate::signature::TOLERANCE;
@@ -548,10 +548,30 @@ pub(crate) fn account(item: &Item, vault: Vault<'_>) -> Result<AccountRecord, St
         .and_then(|names| names.split_once('#'))
         .ok_or_else(unknown)?;
     let AccountBody { platform, settings } = fields.json(BODY)?;
-    let secrets = vault.open_all(fields, &tenant, &key)?;
+    // One account that can't be used must not keep the tenant's others from being read.
+    let opened = |secret: Result<Secret, StoreError>, what| {
+        secret
+            .inspect_err(|problem| {
+                error!(error = %problem, "{what} of a billing account can't be opened");
+            })
+            .ok()
+    };
+    let tried = vault.try_all(fields, &tenant, &key)?;
+    let kept = tried.len();
+    let webhook_secrets: Vec<_> = tried
+        .into_iter()
+        .filter_map(|(secret, _)| opened(secret, "a webhook secret"))
+        .collect();
     let api_key = match fields.0.get(API_KEY) {
-        Some(_) => Some(vault.open(fields.bytes(API_KEY)?, &tenant, &key)?),
+        Some(_) => opened(
+            vault.open(fields.bytes(API_KEY)?, &tenant, &key),
+            "the API key",
+        ),
         None => None,
+    };
+    let locked = Locked {
+        webhook_secrets: kept - webhook_secrets.len(),
+        api_key: api_key.is_none() && fields.0.contains_key(API_KEY),
     };
     Ok(AccountRecord {
         created_at: fields.time(CREATED)?,
@@ -560,8 +580,9 @@ pub(crate) fn account(item: &Item, vault: Vault<'_>) -> Result<AccountRecord, St
             profile_id: ProfileId::parse(names.0).map_err(|_| unknown())?,
             connector_account_id: ConnectorAccountId::parse(names.1).map_err(|_| unknown())?,
             platform,
-            webhook_secrets: secrets.into_iter().map(|(secret, _)| secret).collect(),
+            webhook_secrets,
             api_key,
+            locked,
             settings,
         },
     })
