@@ -58,9 +58,9 @@ impl FromRequestParts<Arc<Console>> for Caller {
             };
         let (method, path) = (&parts.method, parts.uri.path());
         if *method == Method::GET || *method == Method::HEAD {
-            tracing::debug!(key.id = key, "key {key} reads {path}");
+            tracing::debug!(key.id = key, http.path = path, "read");
         } else {
-            tracing::info!(key.id = key, http.method = %method, http.path = path, "key {key} asks for {method} {path}");
+            tracing::info!(key.id = key, http.method = %method, http.path = path, "asked");
         }
         Ok(Self(scope))
     }
