@@ -106,9 +106,12 @@ fn decimal(text: &str) -> Result<i64, VerifyError> {
     text.parse().map_err(|_| VerifyError::Malformed)
 }
 
-/// The parts `t=..` and `v1=..` of a header in Stripe's or Rafiki's form: the timestamp as it was written, and
-/// every `v1`.
-fn timestamp_and_tags(header: &str) -> Result<(&str, Vec<Vec<u8>>), VerifyError> {
+/// The parts `t=..` and `v1=..` of a header in Stripe's or Rafiki's form: the timestamp as it was written, and every
+/// tag whose name `is_version` takes.
+fn timestamp_and_tags(
+    header: &str,
+    is_version: impl Fn(&str) -> bool,
+) -> Result<(&str, Vec<Vec<u8>>), VerifyError> {
     let mut timestamp = None;
     let mut tags = Vec::new();
     for part in header.split(',') {
@@ -117,7 +120,9 @@ fn timestamp_and_tags(header: &str) -> Result<(&str, Vec<Vec<u8>>), VerifyError>
             "t" if timestamp.is_some() => return Err(VerifyError::Malformed),
             "t" => timestamp = Some(value),
             // One tag that is no hex must not spoil a valid one beside it.
-            "v1" => tags.extend(data_encoding::HEXLOWER.decode(value.as_bytes())),
+            version if is_version(version) => {
+                tags.extend(data_encoding::HEXLOWER.decode(value.as_bytes()))
+            }
             _ => {}
         }
     }

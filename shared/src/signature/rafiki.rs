@@ -2,6 +2,7 @@
 //! keyed with the secret's UTF-8 bytes (interledger/rafiki, `packages/backend/src/shared/utils.ts`).
 //!
 //! The code writes milliseconds and the documentation says seconds, so both are read; what we write is milliseconds.
+//! Its `SIGNATURE_VERSION` is a label only, so any `v<number>` is read; what we write is `v1`.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -57,7 +58,7 @@ pub fn verify_value(
     now: Timestamp,
     tolerance: SignedDuration,
 ) -> Result<Verified, VerifyError> {
-    let (timestamp, tags) = timestamp_and_tags(header)?;
+    let (timestamp, tags) = timestamp_and_tags(header, is_version)?;
     let at = match decimal(timestamp)? {
         seconds @ ..MILLISECONDS_FROM => Timestamp::from_second(seconds),
         milliseconds => Timestamp::from_millisecond(milliseconds),
@@ -71,6 +72,13 @@ pub fn verify_value(
     )?;
     fresh(at, now, tolerance)?;
     Ok(verified)
+}
+
+/// `v` and a number of up to nine digits: Rafiki signs alike whatever `SIGNATURE_VERSION` says.
+fn is_version(name: &str) -> bool {
+    name.strip_prefix('v').is_some_and(|number| {
+        (1..=9).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
+    })
 }
 
 /// The header as Rafiki makes it, with one `v1` per secret in the order given.
@@ -133,6 +141,27 @@ mod tests {
                 Some(canonical_bytes),
                 "{name}"
             );
+        }
+    }
+
+    #[test]
+    fn the_version_is_a_label_and_may_be_any_number() {
+        let cases = [
+            ("v1", Ok(())),
+            ("v0", Ok(())),
+            ("v2", Ok(())),
+            ("v10", Ok(())),
+            ("v123456789", Ok(())),
+            ("v1234567890", Err(VerifyError::Mismatch)),
+            ("v", Err(VerifyError::Mismatch)),
+            ("v1a", Err(VerifyError::Mismatch)),
+            ("v-1", Err(VerifyError::Mismatch)),
+            ("V1", Err(VerifyError::Mismatch)),
+            ("x1", Err(VerifyError::Mismatch)),
+        ];
+        for (version, want) in cases {
+            let header = format!("t={AT}, {version}={A_V1}");
+            assert_eq!(check(&header, A, &[secret()], AT), want, "{version}");
         }
     }
 
