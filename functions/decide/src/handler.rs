@@ -59,8 +59,10 @@ pub struct Decide {
     pub access: Access,
     /// The tenants' policies.
     pub tenants: Arc<dyn Tenants>,
-    /// Who is asked, and how.
+    /// Who is asked, and how, as of some seconds ago.
     pub endpoints: Arc<dyn Endpoints>,
+    /// The same now: read before a question is decided without asking, which is for good.
+    pub endpoints_now: Arc<dyn Endpoints>,
     /// What was decided before.
     pub events: Arc<dyn Events>,
     /// Where decisions are kept.
@@ -145,7 +147,11 @@ impl Decide {
         endpoints: Vec<Endpoint>,
     ) -> Result<Decision, Refusal> {
         let mut event = asked.question.event(asked.id.clone(), asked.at, source());
-        let (chosen, decision, delivery) = match ase(endpoints) {
+        let chosen = match ase(endpoints) {
+            Err(_) => ase(self.endpoints_now.endpoints(&asked.tenant).await?),
+            found => found,
+        };
+        let (chosen, decision, delivery) = match chosen {
             Ok(ase) => {
                 let (decision, delivery) = self.ask(asked, &event, policy, &ase).await;
                 (Chosen::Endpoints(vec![ase.id]), decision, Some(delivery))

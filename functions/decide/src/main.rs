@@ -45,6 +45,7 @@ async fn main() -> anyhow::Result<()> {
         },
         tenants: store.clone(),
         endpoints: Arc::new(CachedEndpoints::new(store.clone(), &clock)),
+        endpoints_now: store.clone(),
         events: store.clone(),
         decisions: store,
         transport: Arc::new(Https::new(vetting, clock.clone()).context("the client for the ASE")?),

@@ -151,6 +151,7 @@ impl World {
             access: publish.access.clone(),
             tenants: store.clone(),
             endpoints: endpoints.clone(),
+            endpoints_now: store.clone(),
             events: store.clone(),
             decisions: store.clone(),
             transport: parts.transport.clone(),

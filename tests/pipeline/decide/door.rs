@@ -318,6 +318,7 @@ async fn what_can_not_be_read_or_kept_is_not_decided_and_the_backend_is_told_whe
         access: access(scene.store().clone()),
         tenants: scene.store().clone(),
         endpoints: scene.store().clone(),
+        endpoints_now: scene.store().clone(),
         events: scene.store().clone(),
         decisions: scene.store().clone(),
         transport: scene.far.clone(),

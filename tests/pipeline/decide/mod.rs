@@ -296,6 +296,21 @@ async fn the_ase_decides_and_its_decision_is_an_event_like_any_other() -> Result
 }
 
 #[tokio::test]
+async fn an_ase_made_a_moment_ago_is_asked() -> Result<()> {
+    let scene = Scene::start().await?;
+    let key = key(&scene, TENANT).await?;
+    let got = decision(&scene, &key, "before", &creation()).await?;
+    assert_eq!(text(&got, "/because"), "no_endpoint");
+    // That there was none is known for some seconds more.
+    put_ase(&scene, TENANT, "ase", json!({})).await?;
+    let accepted = says(200, &json!({ "decision": "accepted" }));
+    scene.far.script(ASE_URL, [accepted]);
+    let got = decision(&scene, &key, "after", &creation()).await?;
+    assert_eq!(text(&got, "/by"), "ase");
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_policy_of_the_tenant_holds_where_the_ase_does_not_decide() -> Result<()> {
     let (scene, key) = stage(Scene::start().await?).await?;
     let nonsense = says(200, &json!("yes"));

@@ -64,6 +64,11 @@ fn said_by(cause: &(dyn Error + 'static)) -> Option<Failure> {
             false => http.is_parse().then_some(Failure::Protocol),
         };
     }
+    if let Some(http2) = cause.downcast_ref::<h2::Error>() {
+        // A server that goes away, or takes no more streams, ends the exchange as an HTTP/1 server does by closing.
+        let left = http2.is_go_away() || http2.reason() == Some(h2::Reason::REFUSED_STREAM);
+        return left.then_some(Failure::Closed);
+    }
     match cause.downcast_ref::<io::Error>()?.kind() {
         io::ErrorKind::ConnectionRefused
         | io::ErrorKind::HostUnreachable

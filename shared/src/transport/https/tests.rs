@@ -707,9 +707,20 @@ async fn one_http2_connection_carries_several_requests_at_once_and_a_reset_is_no
                 return;
             };
             while let Some(Ok((request, mut respond))) = connection.accept().await {
-                if request.uri().path() == "/reset" {
-                    respond.send_reset(h2::Reason::INTERNAL_ERROR);
-                    continue;
+                match request.uri().path() {
+                    "/reset" => {
+                        respond.send_reset(h2::Reason::INTERNAL_ERROR);
+                        continue;
+                    }
+                    "/refused" => {
+                        respond.send_reset(h2::Reason::REFUSED_STREAM);
+                        continue;
+                    }
+                    "/leaving" => {
+                        connection.abrupt_shutdown(h2::Reason::NO_ERROR);
+                        continue;
+                    }
+                    _ => {}
                 }
                 let answer = http::Response::builder()
                     .status(202)
@@ -738,6 +749,12 @@ async fn one_http2_connection_carries_several_requests_at_once_and_a_reset_is_no
             .all(|outcome| *outcome == want)
     );
     assert_eq!(*connections.lock().expect("nobody panics with the lock"), 1);
-    let reset = https.post(request(url("/reset"), 5000)).await;
-    assert_eq!(reset, Outcome::Failed(Failure::Protocol));
+    for (path, failure) in [
+        ("/reset", Failure::Protocol),
+        ("/refused", Failure::Closed),
+        ("/leaving", Failure::Closed),
+    ] {
+        let outcome = https.post(request(url(path), 5000)).await;
+        assert_eq!(outcome, Outcome::Failed(failure), "{path}");
+    }
 }
