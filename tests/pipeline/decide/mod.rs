@@ -19,7 +19,7 @@ use tests::stories::TENANT;
 use crate::{list, text};
 
 /// Where the ASE decides.
-const ASE_URL: &str = "https://ase.example/decide";
+pub(super) const ASE_URL: &str = "https://ase.example/decide";
 const ASE_SECRET: &str = "the-secret-of-the-ase";
 
 fn path(tenant: &str) -> String {
@@ -31,7 +31,7 @@ fn amount(value: &str) -> Value {
 }
 
 /// A payment that is about to be created.
-fn creation() -> Value {
+pub(super) fn creation() -> Value {
     json!({
         "walletAddress": "https://wallet.example/alice",
         "client": null,
@@ -51,7 +51,7 @@ fn partial() -> Value {
     }})
 }
 
-fn says(status: u16, body: &Value) -> Outcome {
+pub(super) fn says(status: u16, body: &Value) -> Outcome {
     Outcome::Answered {
         status,
         retry_after: None,
@@ -68,7 +68,7 @@ async fn key(scene: &Scene, tenant: &str) -> Result<String> {
 }
 
 /// Makes an ASE of a tenant that decides at `url`.
-async fn put_ase(scene: &Scene, tenant: &str, id: &str, more: Value) -> Result<()> {
+pub(super) async fn put_ase(scene: &Scene, tenant: &str, id: &str, more: Value) -> Result<()> {
     let mut body = json!({
         "url": "https://ase.example/hook",
         "role": "ase",
@@ -103,7 +103,7 @@ async fn stage(scene: Scene) -> Result<(Scene, String)> {
     Ok((scene, key))
 }
 
-async fn ask(scene: &Scene, key: &str, name: &str, body: &Value) -> Result<Answer> {
+pub(super) async fn ask(scene: &Scene, key: &str, name: &str, body: &Value) -> Result<Answer> {
     let request = HttpRequest::post(path(TENANT))
         .header("authorization", format!("Bearer {key}"))
         .header("content-type", "application/json")

@@ -19,7 +19,7 @@ use crate::text;
 /// The vectors' secret, and one that came later.
 const SECRET: &str = "rafiki-test-secret";
 const NEWER: &str = "rafiki-newer-secret";
-const OPERATOR: &str = "prk_the_operator_of_the_scene";
+pub(super) const OPERATOR: &str = "prk_the_operator_of_the_scene";
 const PATH: &str = "/v1/tenants/acme/events";
 const A: &str = r#"{"id":"0f8a9d2e-5b1c-4c3e-9a77-3f2d1c0b9a01","type":"wallet_address.not_found","data":{"walletAddressUrl":"https://wallet.example.com/carla_garcia"}}"#;
 
