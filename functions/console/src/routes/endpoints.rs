@@ -17,6 +17,7 @@ use shared::ids::{EndpointId, TenantId};
 use shared::secret::Secret;
 use shared::store::{EndpointRecord, Read};
 
+use super::publishers::refuse_publishers_secrets;
 use super::{App, RACES, created, deleted, kept};
 use crate::auth::{Caller, Reached};
 use crate::handler::{Console, Route};
@@ -80,7 +81,8 @@ pub(crate) struct EndpointBody {
     scheme: Scheme,
     /// 1 to 5 signing secrets, all of which sign: `whsec_..` or `whsk_..` for `standard-webhooks`, any 16 to 256
     /// characters for `rafiki`. Left out, those of an endpoint that is replaced are kept, and one is made for a new
-    /// endpoint and told in the answer. Those of a `broken` endpoint can't be kept.
+    /// endpoint and told in the answer. Those of a `broken` endpoint can't be kept. None may be one that the tenant's
+    /// publisher signs with.
     #[serde(default)]
     secrets: Option<Vec<String>>,
     /// The event types it wants: names, prefixes (`recovery.*`) and `*`. Left out, it wants every type of
@@ -346,6 +348,11 @@ pub(crate) async fn put(
         let (endpoint, made) =
             body.clone()
                 .endpoint(tenant, id, before, &console.vetting, &*console.entropy)?;
+        if body.secrets.is_some() {
+            let given = endpoint.secrets.iter().enumerate();
+            let given = given.map(|(index, live)| (format!("secrets[{index}]"), &live.secret));
+            refuse_publishers_secrets(&console, &endpoint.tenant, given).await?;
+        }
         let record = EndpointRecord {
             endpoint,
             created_at,

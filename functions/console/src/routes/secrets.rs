@@ -14,6 +14,7 @@ use shared::store::EndpointRecord;
 use shared::time::later;
 
 use super::endpoints::{find, may_change};
+use super::publishers::refuse_publishers_secrets;
 use super::{App, RACES, kept};
 use crate::auth::Reached;
 use crate::handler::{Console, Route};
@@ -41,7 +42,8 @@ pub(crate) fn routes() -> Vec<Route> {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"overlap_s": 86400}))]
 pub(crate) struct RotationBody {
-    /// The new secret, of the scheme's form. Left out, one is made and told in the answer.
+    /// The new secret, of the scheme's form, and none that the tenant's publisher signs with. Left out, one is made and
+    /// told in the answer.
     #[serde(default)]
     secret: Option<String>,
     /// How long the old secrets go on signing beside it, in seconds, 0 to 604800 (7 days); 86400 if left out.
@@ -97,6 +99,11 @@ pub(crate) async fn rotate(
         may_change(&caller, read.value.endpoint.role)?;
         let now = console.clock.now();
         let (record, made) = rotation(read.value, &body, overlap_s, &console)?;
+        if body.secret.is_some() {
+            let given = record.endpoint.secrets.first();
+            let given = given.map(|live| ("secret".to_owned(), &live.secret));
+            refuse_publishers_secrets(&console, &tenant, given).await?;
+        }
         let put = console
             .endpoints
             .put_endpoint(&record, Some(read.version))

@@ -77,3 +77,42 @@ async fn each_wrong_field_is_named() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_publisher_and_an_endpoint_of_a_tenant_never_share_a_secret() {
+    const OWN: &str = "/v1/tenants/acme/endpoints/ase";
+    const OTHER: &str = "fedcba9876543210";
+    let ase = |secrets| {
+        let url = "https://ase.example/hook";
+        json!({"url": url, "role": "ase", "scheme": "rafiki", "secrets": secrets})
+    };
+    let theirs = |field| {
+        let rule = "must not be a secret of the publisher `rafiki`: whoever knows it can sign events; send another, or \
+                    leave it out to have one made";
+        (422, format!("`{field}`: {rule}"))
+    };
+    let world = World::start().await;
+    world.tenant("acme").await;
+    world.tenant("other").await;
+    let made = world.put(PATH, json!({"secrets": [SECRET]})).await;
+    assert_eq!(made.status, 201);
+
+    let refused = world.put(OWN, ase(json!([OTHER, SECRET]))).await;
+    assert_eq!(refused.problem(), theirs("secrets[1]"));
+    assert_eq!(world.get(OWN).await.status, 404, "nothing was kept");
+    assert_eq!(world.put(OWN, ase(json!([OTHER]))).await.status, 201);
+    let rotate = format!("{OWN}/secrets");
+    let refused = world.post(&rotate, json!({"secret": SECRET})).await;
+    assert_eq!(refused.problem(), theirs("secret"));
+    assert!(!refused.raw.contains(SECRET), "{refused:?}");
+
+    let refused = world.put(PATH, json!({"secrets": [SECRET, OTHER]})).await;
+    let rule = "must not be a secret of the endpoint `ase`: whoever knows it can sign events; have the publisher sign \
+                with a new one";
+    assert_eq!(refused.problem(), (422, format!("`secrets[1]`: {rule}")));
+    assert!(!refused.raw.contains(OTHER), "{refused:?}");
+
+    let elsewhere = "/v1/tenants/other/endpoints/ase";
+    let made = world.put(elsewhere, ase(json!([SECRET]))).await;
+    assert_eq!(made.status, 201, "tenants are judged one by one");
+}
