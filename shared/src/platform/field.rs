@@ -45,6 +45,11 @@ pub(super) fn at<P: Into<Problem>>(field: &'static str) -> impl FnOnce(P) -> Fie
 
 /// Reads a body into the form a platform documents, naming the path of what does not fit.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, FieldError> {
+    // Keeping track of the path takes longer than reading, so only what does not fit is read with it.
+    serde_json::from_slice(body).or_else(|_| read_by_path(body))
+}
+
+fn read_by_path<T: DeserializeOwned>(body: &[u8]) -> Result<T, FieldError> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let inner = error.inner();
