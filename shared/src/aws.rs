@@ -6,15 +6,24 @@
 
 use std::time::Duration;
 
+use aws_runtime::invocation_id::InvocationIdInterceptor;
+use aws_runtime::request_info::RequestInfoInterceptor;
+use aws_runtime::user_agent::UserAgentInterceptor;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{
     BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig,
 };
 use aws_smithy_http_client::{Connector, tls};
+use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::{
     HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
+use aws_smithy_runtime_api::client::interceptors::context::BeforeSerializationInterceptorContextRef;
+use aws_smithy_runtime_api::client::interceptors::{
+    Intercept, disable_interceptor, dyn_dispatch_hint,
+};
+use aws_smithy_types::config_bag::ConfigBag;
 
 use crate::config::Lookup;
 
@@ -110,6 +119,7 @@ impl Clients {
             .http_client(self.http.clone())
             .retry_config(RetryConfig::standard())
             .timeout_config(timeouts())
+            .interceptor(Terse)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         config.set_endpoint_url(self.account.endpoint_url.clone());
         aws_sdk_dynamodb::Client::from_conf(config.build())
@@ -127,9 +137,36 @@ impl Clients {
             .http_client(self.http.clone())
             .retry_config(RetryConfig::standard())
             .timeout_config(timeouts())
+            .interceptor(Terse)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         config.set_endpoint_url(self.account.endpoint_url.clone());
         aws_sdk_sqs::Client::from_conf(config.build())
+    }
+}
+
+/// Leaves out the headers that say which SDK asks, and which try of which call this is. AWS decides nothing by them, and
+/// making and signing them took a tenth of a request's instructions (ADR 0017).
+#[derive(Debug)]
+struct Terse;
+
+#[dyn_dispatch_hint]
+impl Intercept for Terse {
+    fn name(&self) -> &'static str {
+        "Terse"
+    }
+
+    fn read_before_execution(
+        &self,
+        _: &BeforeSerializationInterceptorContextRef<'_>,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        const CAUSE: &str = "AWS does not need it";
+        config
+            .interceptor_state()
+            .store_put(disable_interceptor::<UserAgentInterceptor>(CAUSE))
+            .store_put(disable_interceptor::<InvocationIdInterceptor>(CAUSE))
+            .store_put(disable_interceptor::<RequestInfoInterceptor>(CAUSE));
+        Ok(())
     }
 }
 
@@ -167,12 +204,54 @@ pub fn http_client() -> SharedHttpClient {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
+    use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture};
+    use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+
     use super::*;
 
     #[test]
     fn the_roots_are_read_and_the_clients_are_built() {
         let clients = Clients::new(Account::local("http://127.0.0.1:1"));
         let _ = (clients.dynamodb(), clients.sqs());
+    }
+
+    /// Keeps the names of each request's headers, and answers none.
+    #[derive(Debug)]
+    struct Recorded(mpsc::Sender<Vec<String>>);
+
+    impl HttpConnector for Recorded {
+        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+            let names = request.headers().iter().map(|(name, _)| name.to_owned());
+            self.0.send(names.collect()).expect("the test waits for it");
+            HttpConnectorFuture::ready(Err(ConnectorError::user("not sent".into())))
+        }
+    }
+
+    #[tokio::test]
+    async fn requests_are_signed_and_do_not_say_which_sdk_asks_and_for_which_time() {
+        let (sent, requests) = mpsc::channel();
+        let connector = SharedHttpConnector::new(Recorded(sent));
+        let http = http_client_fn(move |_, _| connector.clone());
+        let clients = Clients::over(Account::local("http://127.0.0.1:1"), http);
+        let _refused = clients.sqs().list_queues().send().await;
+        let _refused = clients.dynamodb().list_tables().send().await;
+        for service in ["SQS", "DynamoDB"] {
+            let names = requests.try_recv().expect("a request was made");
+            let has = |name: &str| names.iter().any(|it| it == name);
+            assert!(has("authorization") && has("x-amz-target"), "{service}");
+            for left_out in [
+                "user-agent",
+                "x-amz-user-agent",
+                "amz-sdk-invocation-id",
+                "amz-sdk-request",
+            ] {
+                assert!(!has(left_out), "{service}: {left_out}");
+            }
+        }
+        assert!(requests.try_recv().is_err(), "each is made once");
     }
 
     #[test]
