@@ -254,16 +254,19 @@ pub enum Undelivered {
     GivenUp,
     /// It would have come too late to be of use.
     Expired,
+    /// Its endpoint took no deliveries when it was due.
+    Skipped,
     /// Its message was set aside.
     Quarantined,
 }
 
 impl Undelivered {
     /// Every one of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Parked,
         Self::GivenUp,
         Self::Expired,
+        Self::Skipped,
         Self::Quarantined,
     ];
 
@@ -274,6 +277,7 @@ impl Undelivered {
             Self::Parked => "parked",
             Self::GivenUp => "given_up",
             Self::Expired => "expired",
+            Self::Skipped => "skipped",
             Self::Quarantined => "quarantined",
         }
     }
@@ -291,12 +295,9 @@ impl Undelivered {
             State::Parked { .. } => Some(Self::Parked),
             State::GivenUp { .. } => Some(Self::GivenUp),
             State::Expired => Some(Self::Expired),
+            State::Skipped { .. } => Some(Self::Skipped),
             State::Quarantined { .. } => Some(Self::Quarantined),
-            State::Queued
-            | State::Retrying { .. }
-            | State::Delivered
-            | State::Superseded
-            | State::Skipped { .. } => None,
+            State::Queued | State::Retrying { .. } | State::Delivered | State::Superseded => None,
         }
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn routes() -> Vec<Route> {
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct DeliveriesAsked {
-    /// Only in this state: `parked`, `given_up`, `expired` or `quarantined`.
+    /// Only in this state: `parked`, `given_up`, `expired`, `skipped` or `quarantined`.
     #[param(required = false, example = "given_up")]
     state: String,
     /// Only first tried at or after this time (RFC 3339); of one never tried, when its message was set aside counts.
@@ -59,10 +59,10 @@ impl DeliveriesAsked {
     }
 }
 
-/// The deliveries of an endpoint that did not get through (parked, given up, expired, quarantined), those tried first
-/// last come first.
+/// The deliveries of an endpoint that did not get through (parked, given up, expired, skipped, quarantined), those tried
+/// first last come first. One that was begun anew in a later round is shown by that round alone.
 ///
-/// Each can be looked up with its event, and replayed there.
+/// Each can be looked up with its event, and replayed there, unless it was a question to be decided or is still parked.
 #[utoipa::path(
     get,
     path = "/v1/tenants/{tenant}/endpoints/{endpoint}/deliveries",

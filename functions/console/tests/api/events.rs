@@ -512,10 +512,14 @@ async fn the_deliveries_of_an_endpoint_that_did_not_get_through_are_listed() {
         let event = |item: &Value| item["event"].as_str().unwrap_or_default().to_owned();
         data.into_iter().flatten().map(event).collect()
     };
-    let cases: [(&str, &[&str]); 4] = [
-        ("", &["failed", "expired", "parked"]),
+    let cases: [(&str, &[&str]); 5] = [
+        ("", &["switched_off", "failed", "expired", "parked"]),
         ("?state=given_up", &["failed"]),
-        ("?since=2026-11-22T09:00:04Z", &["failed", "expired"]),
+        ("?state=skipped", &["switched_off"]),
+        (
+            "?since=2026-11-22T09:00:04Z",
+            &["switched_off", "failed", "expired"],
+        ),
         ("?state=quarantined", &[]),
     ];
     for (query, want) in cases {
@@ -524,20 +528,20 @@ async fn the_deliveries_of_an_endpoint_that_did_not_get_through_are_listed() {
     }
     let first = world.get(&format!("{path}?limit=1")).await;
     let want = json!({
-        "event": "failed",
+        "event": "switched_off",
         "endpoint": "shop",
         "round": 1,
-        "state": "given_up",
-        "reason": "retries_exhausted",
-        "tries": [{"at": "2026-11-22T09:00:05.000Z", "took_ms": 0, "status": 500}],
+        "state": "skipped",
+        "reason": "endpoint_disabled",
+        "tries": [{"at": "2026-11-22T09:00:06.000Z", "took_ms": 0, "status": 500}],
     });
     assert_eq!(first.at("/data/0"), want);
     let cursor = first.text("/next_cursor");
     let second = world.get(&format!("{path}?limit=2&cursor={cursor}")).await;
-    assert_eq!(events(&second.body), ["expired", "parked"]);
+    assert_eq!(events(&second.body), ["failed", "expired"]);
 
     let refused = world.get(&format!("{path}?state=failed")).await;
-    let rule = "`state`: must be one of parked, given_up, expired, quarantined";
+    let rule = "`state`: must be one of parked, given_up, expired, skipped, quarantined";
     assert_eq!(refused.problem(), (400, rule.to_owned()));
     let elsewhere = world
         .get("/v1/tenants/acme/endpoints/till/deliveries")

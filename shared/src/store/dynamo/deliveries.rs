@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use futures::future::try_join_all;
+use futures::try_join;
 use jiff::{SignedDuration, Timestamp};
 use tracing::error;
 
@@ -89,8 +90,8 @@ impl Deliveries for DynamoStore {
         } else {
             start.as_ref().map(item::page_end).transpose()?
         };
-        let records = try_join_all(entries.iter().map(|(key, _)| self.delivery(key))).await?;
-        // What got through since it was listed is not shown.
+        let records = try_join_all(entries.iter().map(|(key, _)| self.latest(key))).await?;
+        // What got through since it was listed is not shown, nor what was sent again in a later round.
         let asked = |delivery: &Delivery| {
             Undelivered::of(delivery.state)
                 .is_some_and(|it| query.state.is_none_or(|state| state == it))
@@ -122,6 +123,16 @@ impl Deliveries for DynamoStore {
 }
 
 impl DynamoStore {
+    /// A delivery, if no later round of it was begun.
+    async fn latest(&self, key: &DeliveryKey) -> Result<Option<Read<Delivery>>, StoreError> {
+        let next = DeliveryKey {
+            round: key.round.next(),
+            ..key.clone()
+        };
+        let (delivery, later) = try_join!(self.delivery(key), self.delivery(&next))?;
+        Ok(delivery.filter(|_| later.is_none()))
+    }
+
     /// A parked delivery needs its event again: where the wait may outlast it, the event is kept for longer. Of a
     /// first round the first try tells about when the event was recorded; of later ones nothing does.
     async fn keep_event(&self, delivery: &Delivery, due: Timestamp) -> Result<(), StoreError> {

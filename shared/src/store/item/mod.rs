@@ -3,7 +3,7 @@
 //! | what | `pk` | `sk` | index `time`: `tpk`, `tsk` | index `due`: `dpk`, `dsk` |
 //! |---|---|---|---|---|
 //! | event | `T#<tenant>#E#<event>` | `E` | `T#<tenant>#<shard of 8>`, `<recorded>#<event>` | |
-//! | delivery, once tried | `T#<tenant>#E#<event>` | `D#<endpoint>#<round>` | parked, given up, expired or set aside: `F#<tenant>#<endpoint>`, `<first try, or when set aside>#<event>#<round>` | parked: `DUE#<shard of 16>`, `<due>#<event>` |
+//! | delivery, once tried | `T#<tenant>#E#<event>` | `D#<endpoint>#<round>` | parked, given up, expired, skipped or set aside: `F#<tenant>#<endpoint>`, `<first try, or when set aside>#<event>#<round>` | parked: `DUE#<shard of 16>`, `<due>#<event>` |
 //! | intent | `T#<tenant>#I#<profile>#<account>#<invoice>` | `I` | | |
 //! | tenant | `TENANTS` | `<tenant>` | | |
 //! | endpoint | `T#<tenant>` | `EP#<endpoint>` | | |
