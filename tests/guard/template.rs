@@ -163,6 +163,35 @@ fn quarantine_is_alarmed_by_the_field_that_the_code_logs() {
 }
 
 #[test]
+fn what_a_door_refuses_is_alarmed_by_the_line_that_the_code_logs() {
+    let template = read("infra/template.yaml");
+    for (function, line) in [("ingest", "webhook refused"), ("publish", "events refused")] {
+        let name = title(function);
+        let filter = resource(&template, &format!("{name}Refusal"));
+        assert!(
+            filter.contains(&format!("FilterPattern: '\"{line}\"'"))
+                && filter.contains(&format!("LogGroupName: !Ref {name}Logs")),
+            "{name}Refusal counts the line `{line}` of {function}"
+        );
+        let metric = filter
+            .split_once("MetricName: ")
+            .and_then(|(_, rest)| rest.split_once(','))
+            .map(|(metric, _)| metric);
+        let alarm = resource(&template, &format!("{name}RefusalAlarm"));
+        assert!(
+            metric.is_some_and(|metric| alarm.contains(&format!("MetricName: {metric}\n"))),
+            "{name}RefusalAlarm looks at what {name}Refusal counts"
+        );
+        let code = read(format!("functions/{function}/src/handler.rs"));
+        assert_eq!(
+            code.matches(&format!("\"{line}\"")).count(),
+            1,
+            "{function} logs `{line}` once for each request"
+        );
+    }
+}
+
+#[test]
 fn the_receivers_template_gives_its_parts_what_they_read_and_keeps_what_they_promise() {
     let template = read("infra/receiver.yaml");
     let settings = read("functions/receiver/src/settings.rs");
