@@ -36,7 +36,7 @@ pub fn answer(id: &EventId, decision: &Decision) -> Response<String> {
     response
 }
 
-/// Why nothing was decided.
+/// Why no decision is told.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// Its key does not open the door.
@@ -66,8 +66,8 @@ pub enum Refusal {
     /// The table can't be asked.
     #[error("the table is unavailable")]
     Store(#[from] StoreError),
-    /// What was decided could not be kept, so that it does not count.
-    #[error("the decision could not be kept")]
+    /// What was decided may have been kept or not: the write failed, which says nothing of its effect.
+    #[error("it is not known whether the decision was kept")]
     NotKept(#[source] StoreError),
 }
 
@@ -171,7 +171,13 @@ impl Refusal {
                 "Idempotency key taken",
                 "`Idempotency-Key`: an event that is no decision has the id that this key leads to; choose another key.",
             ),
-            Self::Store(_) | Self::NotKept(_) => Problem {
+            Self::NotKept(_) => Problem {
+                detail: "Whether a decision was kept is not known. Ask again with the same `Idempotency-Key` after the time in \
+                         Retry-After: if one was, it is the answer."
+                    .to_owned(),
+                ..Problem::unavailable()
+            },
+            Self::Store(_) => Problem {
                 detail: "Nothing was decided. Ask again with the same `Idempotency-Key` after the time in Retry-After."
                     .to_owned(),
                 ..Problem::unavailable()
@@ -213,5 +219,31 @@ fn access(error: &AccessError) -> Problem {
             "There is no such tenant.",
         ),
         AccessError::Store(_) => Problem::unavailable(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_surely_not_decided_is_told_as_such() {
+        let unavailable = || StoreError::Unavailable("the connection broke".into());
+        let cases = [
+            (Refusal::Store(unavailable()), "Nothing was decided. "),
+            (
+                Refusal::NotKept(unavailable()),
+                "Whether a decision was kept is not known. ",
+            ),
+        ];
+        for (refusal, told) in cases {
+            let response = refusal.response();
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert!(response.headers().contains_key("retry-after"), "{refusal}");
+            let body = response.into_body();
+            assert!(body.contains(told), "{refusal}: {body}");
+            let again = "Ask again with the same `Idempotency-Key`";
+            assert!(body.contains(again), "{refusal}: {body}");
+        }
     }
 }

@@ -158,7 +158,7 @@ fn item() -> PathItem {
             "413": {"description": "It is longer than 64 KiB."},
             "415": {"description": "It is declared to be something else than JSON."},
             "422": {"description": "Another question was asked with this `Idempotency-Key`."},
-            "503": {"description": "Nothing was decided; ask again with the same key after the time in Retry-After."},
+            "503": {"description": "No decision can be told; ask again with the same key after the time in Retry-After."},
         },
     }});
     serde_json::from_value(item).expect("the literal is a path item, and a test reads it")
