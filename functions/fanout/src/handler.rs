@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::SignedDuration;
 use shared::delivery::Endpoint;
-use shared::event::{Chosen, Event, NoReceiver, Recipients, Role, Route, Told, route};
+use shared::event::{Chosen, Event, Maker, NoReceiver, Recipients, Role, Route, Told, route};
 use shared::ids::{EndpointId, Round};
 use shared::problem::chain;
 use shared::queue::batch::rest;
@@ -17,7 +17,7 @@ use shared::queue::task::{DeliverTask, PublishTask};
 use shared::queue::{Disposition, Handle, Message, Queue, Received, Task};
 use shared::store::{Endpoints, EventRecord, Events, Read, Recorded, Saved, StoreError};
 use shared::time::Clock;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::choose::choose;
 
@@ -133,11 +133,23 @@ impl Fanout {
     ) -> Result<Disposition, Trouble> {
         let (tenant, id) = (&task.tenant, &task.event.id);
         if !known.value.event.tells_the_same(&task.event) {
-            warn!(
-                tenant = tenant.as_str(),
-                event.id = id.as_str(),
-                "another payload under a known id; the first is kept"
-            );
+            let (kept, refused) = (&known.value.event.event_type, &task.event.event_type);
+            if Maker::of(kept) == Maker::of(refused) {
+                warn!(
+                    tenant = tenant.as_str(),
+                    event.id = id.as_str(),
+                    "another payload under a known id; the first is kept"
+                );
+            } else {
+                // Ids of ours can be computed, so whoever holds a key of the tenant may sit on one.
+                error!(
+                    tenant = tenant.as_str(),
+                    event.id = id.as_str(),
+                    kept = kept.as_str(),
+                    refused = refused.as_str(),
+                    "an event of ours and one that was published have the same id; the first is kept"
+                );
+            }
             self.events.note_conflict(tenant, id).await?;
             return Ok(Disposition::Done);
         }
