@@ -1,22 +1,25 @@
-//! Two tenants side by side: requests with each other's names, ids, keys and signatures, drawn by a seeded chance, and
-//! nothing of one reaches the other.
+//! Two tenants side by side: requests with each other's names, ids, keys and signatures, drawn by a seeded chance and sent
+//! many at once, and nothing of one reaches the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::body::Body;
+use futures::future::join_all;
 use http::Request;
 use serde_json::{Value, json};
 use shared::entropy::{Entropy, SeededEntropy};
 use shared::secret::Secret;
 use shared::signature::rafiki;
 use shared::time::Clock;
-use tests::scene::Scene;
+use tests::scene::{Answer, Scene};
 
 use crate::{list, text};
 
 const TENANTS: [&str; 2] = ["ours", "theirs"];
-/// So many requests are drawn.
-const REQUESTS: usize = 600;
+/// So many times requests are drawn and sent at once.
+const GROUPS: usize = 35;
+/// So many requests are sent at once.
+const AT_ONCE: usize = 20;
 /// Both tenants use the same ids, which Rafiki draws by itself.
 const IDS: usize = 12;
 
@@ -35,6 +38,7 @@ enum Asked {
     List,
     Read,
     Replay,
+    Decide,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -64,11 +68,12 @@ fn draw(entropy: &dyn Entropy) -> Drawn {
         Asked::List,
         Asked::Read,
         Asked::Replay,
+        Asked::Decide,
     ];
     Drawn {
         tenant: tenants.get(below(5)).copied().unwrap_or(ours),
         proof: proofs.get(below(5)).copied().unwrap_or(Proof::Nothing),
-        asked: asked.get(below(5)).copied().unwrap_or(Asked::List),
+        asked: asked.get(below(6)).copied().unwrap_or(Asked::List),
         id: below(IDS),
     }
 }
@@ -88,13 +93,27 @@ impl Drawn {
         }
     }
 
-    /// What it says names whoever proves to be the sender, so that what goes astray is seen.
-    fn event(self) -> String {
-        let owner = match self.proof {
+    /// Whoever proves to be the sender. What is sent names it, so that what goes astray is seen.
+    fn owner(self) -> &'static str {
+        match self.proof {
             Proof::Signature(of) | Proof::Key(of) => of,
             Proof::Nothing => "a stranger",
-        };
-        let id = self.id;
+        }
+    }
+
+    fn question(self) -> String {
+        json!({
+            "walletAddress": "https://wallet.example/alice",
+            "client": null,
+            "incomingAmount": { "value": "1000", "assetCode": "USD", "assetScale": 2 },
+            "expiresAt": "2025-02-01T12:00:00.000Z",
+            "metadata": { "owner": self.owner() },
+        })
+        .to_string()
+    }
+
+    fn event(self) -> String {
+        let (id, owner) = (self.id, self.owner());
         format!(r#"{{"id":"e-{id}","type":"x.happened","data":{{"owner":"{owner}"}}}}"#)
     }
 
@@ -108,17 +127,23 @@ impl Drawn {
         let (method, path, body) = match self.asked {
             Asked::Publish => ("POST", events, event),
             Asked::PublishArray => ("POST", events, format!("[{event}]")),
-            Asked::List => ("GET", events, String::new()),
+            Asked::List => ("GET", format!("{events}?limit=100"), String::new()),
             Asked::Read => ("GET", format!("{events}/e-{id}"), String::new()),
             Asked::Replay => (
                 "POST",
                 format!("{events}/e-{id}/deliveries/ase/replay"),
                 String::new(),
             ),
+            Asked::Decide => (
+                "POST",
+                format!("/v1/tenants/{}/incoming-payments/decisions", self.tenant),
+                self.question(),
+            ),
         };
         let request = Request::builder()
             .method(method)
             .uri(path)
+            .header("idempotency-key", format!("q-{id}"))
             .header("content-type", "application/json");
         let request = match self.proof {
             Proof::Signature(of) => {
@@ -143,12 +168,88 @@ async fn tenant(scene: &Scene, tenant: &str) -> anyhow::Result<String> {
     let publishers = format!("{path}/publishers/rafiki");
     scene.operator("PUT", &publishers, publisher).await?;
     let url = format!("https://{tenant}.example/hook");
-    let endpoint = json!({ "url": url, "role": "ase", "scheme": "rafiki", "event_types": ["*"] });
+    let decides = format!("https://{tenant}.example/decide");
+    let endpoint = json!({
+        "url": url, "role": "ase", "scheme": "rafiki", "event_types": ["*"], "decision_url": decides,
+    });
     let endpoints = format!("{path}/endpoints/ase");
     scene.operator("PUT", &endpoints, endpoint).await?;
     let keys = format!("{path}/keys");
     let made = scene.operator("POST", &keys, json!({})).await?;
     Ok(text(&made, "/key"))
+}
+
+/// What became of the requests so far.
+#[derive(Default)]
+struct Seen {
+    published: BTreeSet<(&'static str, usize)>,
+    /// The event of each question.
+    decided: BTreeMap<(&'static str, usize), String>,
+    replays: BTreeMap<&'static str, usize>,
+    refused: usize,
+}
+
+impl Seen {
+    /// Looks at the answers to requests that were sent at once. What was published among them is not recorded yet; what
+    /// was decided is, or is about to be.
+    fn look(&mut self, group: &[Drawn], answers: &[Answer]) {
+        let before = self.published.clone();
+        let known_of = |tenant: &str| -> BTreeSet<String> {
+            let own = before.iter().filter(|(of, _)| *of == tenant);
+            own.map(|(_, id)| format!("e-{id}")).collect()
+        };
+        for (drawn, answer) in group.iter().zip(answers) {
+            let (status, body) = (answer.status.as_u16(), answer.json());
+            if !drawn.allowed() {
+                let own_array = drawn.asked == Asked::PublishArray
+                    && drawn.proof == Proof::Signature(drawn.tenant);
+                let want: &[u16] = if own_array { &[400] } else { &[401, 403] };
+                assert!(want.contains(&status), "{drawn:?}: {status} {body}");
+                assert!(!answer.body.contains("owner"), "{drawn:?}: {body}");
+                self.refused += 1;
+                continue;
+            }
+            let known = before.contains(&(drawn.tenant, drawn.id));
+            match drawn.asked {
+                Asked::Publish | Asked::PublishArray => {
+                    assert_eq!(status, 200, "{drawn:?}: {body}");
+                    self.published.insert((drawn.tenant, drawn.id));
+                }
+                Asked::Decide => {
+                    assert_eq!(status, 200, "{drawn:?}: {body}");
+                    let event = text(&body, "/eventId");
+                    let question = (drawn.tenant, drawn.id);
+                    let first = self.decided.entry(question).or_insert(event.clone());
+                    assert_eq!(*first, event, "{drawn:?}: one question, one decision");
+                }
+                Asked::Read if known => {
+                    let owner = text(&body, "/data/owner");
+                    assert_eq!(owner, drawn.tenant, "{drawn:?}: {body}");
+                }
+                Asked::Replay if known => {
+                    assert_eq!(status, 202, "{drawn:?}: {body}");
+                    *self.replays.entry(drawn.tenant).or_insert(0) += 1;
+                }
+                Asked::Read | Asked::Replay => assert_eq!(status, 404, "{drawn:?}: {body}"),
+                Asked::List => {}
+            }
+        }
+        for (drawn, answer) in group.iter().zip(answers) {
+            if drawn.asked != Asked::List || !drawn.allowed() {
+                continue;
+            }
+            let body = answer.json();
+            let listed = list(&body, "/data").into_iter();
+            let ids: BTreeSet<String> = listed.map(|event| text(event, "/id")).collect();
+            let decided = self.decided.iter();
+            let decided: BTreeSet<String> = decided
+                .filter(|((tenant, _), _)| *tenant == drawn.tenant)
+                .map(|(_, event)| event.clone())
+                .collect();
+            let rest: BTreeSet<String> = ids.difference(&decided).cloned().collect();
+            assert_eq!(rest, known_of(drawn.tenant), "{drawn:?}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -159,62 +260,33 @@ async fn nothing_of_one_tenant_is_seen_or_set_off_by_the_other() -> anyhow::Resu
         keys.insert(name, tenant(&scene, name).await?);
     }
     let entropy = SeededEntropy::new(3);
-    let (mut published, mut replays) = (BTreeSet::new(), BTreeMap::new());
-    let mut refused = 0;
-    for _ in 0..REQUESTS {
-        let drawn = draw(&entropy);
-        let answer = scene.send(drawn.request(&scene, &keys)?).await?;
-        let status = answer.status.as_u16();
-        let body = answer.json();
-        if !drawn.allowed() {
-            let own_array =
-                drawn.asked == Asked::PublishArray && drawn.proof == Proof::Signature(drawn.tenant);
-            let want: &[u16] = if own_array { &[400] } else { &[401, 403] };
-            assert!(want.contains(&status), "{drawn:?}: {status} {body}");
-            assert!(!answer.body.contains("owner"), "{drawn:?}: {body}");
-            assert!(scene.queues.is_empty(), "{drawn:?} sets nothing off");
-            refused += 1;
-            continue;
-        }
-        let known = published.contains(&(drawn.tenant, drawn.id));
-        match drawn.asked {
-            Asked::Publish | Asked::PublishArray => {
-                assert_eq!(status, 200, "{drawn:?}: {body}");
-                published.insert((drawn.tenant, drawn.id));
-            }
-            Asked::List => {
-                let ids: BTreeSet<String> = list(&body, "/data")
-                    .into_iter()
-                    .map(|event| text(event, "/id"))
-                    .collect();
-                let own = published
-                    .iter()
-                    .filter(|(tenant, _)| *tenant == drawn.tenant);
-                let want: BTreeSet<String> = own.map(|(_, id)| format!("e-{id}")).collect();
-                assert_eq!(ids, want, "{drawn:?}");
-            }
-            Asked::Read if known => {
-                assert_eq!(
-                    text(&body, "/data/owner"),
-                    drawn.tenant,
-                    "{drawn:?}: {body}"
-                );
-            }
-            Asked::Replay if known => {
-                assert_eq!(status, 202, "{drawn:?}: {body}");
-                *replays.entry(drawn.tenant).or_insert(0) += 1;
-            }
-            Asked::Read | Asked::Replay => assert_eq!(status, 404, "{drawn:?}: {body}"),
-        }
+    let mut seen = Seen::default();
+    for _ in 0..GROUPS {
+        let mut group: Vec<_> = (0..AT_ONCE).map(|_| draw(&entropy)).collect();
+        // Of two replays at once one may be refused, which is not what is looked at here.
+        let mut replays = BTreeSet::new();
+        group.retain(|drawn| {
+            drawn.asked != Asked::Replay || replays.insert((drawn.tenant, drawn.id))
+        });
+        let requests = group.iter().map(|drawn| drawn.request(&scene, &keys));
+        let requests = requests.collect::<anyhow::Result<Vec<_>>>()?;
+        let sent = requests.into_iter().map(|request| scene.send(request));
+        let answers = join_all(sent).await.into_iter();
+        let answers = answers.collect::<anyhow::Result<Vec<_>>>()?;
+        seen.look(&group, &answers);
         scene.settle().await?;
         // What was said again is looked at after the winner's time.
-        if status == 200 && known {
-            scene.pass(jiff::SignedDuration::from_secs(91)).await?;
-        }
+        scene.pass(jiff::SignedDuration::from_secs(91)).await?;
     }
+    let Seen {
+        published,
+        decided,
+        replays,
+        refused,
+    } = seen;
     assert!(
-        refused > REQUESTS / 3 && published.len() > IDS,
-        "{refused} {published:?}"
+        refused > GROUPS * AT_ONCE / 3 && published.len() > IDS && decided.len() > IDS,
+        "{refused} {published:?} {decided:?}"
     );
     let requests = scene.far.requests();
     for name in TENANTS {
@@ -233,6 +305,17 @@ async fn nothing_of_one_tenant_is_seen_or_set_off_by_the_other() -> anyhow::Resu
             .count();
         let want = events + replays.get(name).copied().unwrap_or(0);
         assert_eq!(own.len(), want, "{name}: each event once, and each replay");
+
+        let host = format!("https://{name}.example/decide");
+        let mut asked = BTreeSet::new();
+        for request in requests.iter().filter(|request| request.url == host) {
+            let body: Value = serde_json::from_slice(&request.body)?;
+            assert_eq!(text(&body, "/data/metadata/owner"), name, "{body}");
+            asked.insert(text(&body, "/id"));
+        }
+        let decided = decided.iter().filter(|((tenant, _), _)| *tenant == name);
+        let want: BTreeSet<String> = decided.map(|(_, event)| event.clone()).collect();
+        assert_eq!(asked, want, "{name}: asked what its own key asked");
     }
     Ok(())
 }
