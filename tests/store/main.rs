@@ -3,6 +3,7 @@
 mod capacity;
 mod config;
 mod decisions;
+mod deletion;
 mod deliveries;
 mod events;
 mod faults;

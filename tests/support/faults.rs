@@ -11,6 +11,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
+use serde_json::json;
 
 use crate::meter::operation;
 
@@ -23,6 +24,10 @@ pub enum Fault {
     After,
     /// The service refuses it for now.
     Throttled,
+    /// It collides with a transaction on the same item.
+    Contended,
+    /// It is never answered.
+    Silent,
 }
 
 /// The faults to come, by operation, each for one request.
@@ -34,6 +39,14 @@ impl Faults {
     pub fn next(&self, operation: &str, fault: Fault) {
         let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         faults.push_back((operation.to_owned(), fault));
+    }
+
+    /// No request has a fault any more.
+    pub fn none(&self) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 
     /// How many faults have not happened yet.
@@ -77,7 +90,11 @@ impl HttpConnector for Faulty {
                 let answer = self.inner.call(request);
                 HttpConnectorFuture::new(async move { answer.await.and(Err(cut())) })
             }
-            Some(Fault::Throttled) => HttpConnectorFuture::ready(Ok(throttled())),
+            Some(Fault::Throttled) => refused("ProvisionedThroughputExceededException", "slower"),
+            Some(Fault::Contended) => {
+                refused("TransactionConflictException", "a transaction is under way")
+            }
+            Some(Fault::Silent) => HttpConnectorFuture::new(std::future::pending()),
         }
     }
 }
@@ -86,8 +103,9 @@ fn cut() -> ConnectorError {
     ConnectorError::io("the connection was cut by a test".into())
 }
 
-fn throttled() -> HttpResponse {
-    let body = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException","message":"slower"}"#;
+fn refused(code: &str, message: &str) -> HttpConnectorFuture {
+    let code = format!("com.amazonaws.dynamodb.v20120810#{code}");
+    let body = json!({ "__type": code, "message": message }).to_string();
     let status = StatusCode::try_from(400).expect("a status");
-    HttpResponse::new(status, SdkBody::from(body))
+    HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(body))))
 }

@@ -59,7 +59,7 @@ pub enum Made {
 #[async_trait]
 pub trait Tenants: Send + Sync {
     /// Makes a tenant, or changes it and keeps when it was made. The name of a deleted one rests, so that a new one never
-    /// inherits what was recorded for it.
+    /// inherits what was recorded for it; nor does it inherit what is still configured after an interrupted deletion.
     ///
     /// # Errors
     /// See [`StoreError`].

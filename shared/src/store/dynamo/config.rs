@@ -9,6 +9,7 @@ use super::{Changed, Committed, DynamoStore};
 use crate::delivery::Endpoint;
 use crate::ids::{ConnectorAccountId, EndpointId, KeyId, ProfileId, TenantId};
 use crate::platform::BillingAccount;
+use crate::store::item::Configured;
 use crate::store::{
     AccountRecord, Accounts, BillingAccounts, Claimed, Credential, Credentials, EndpointAdmin,
     EndpointRecord, Endpoints, KeyRecord, Keys, KnownTenants, Made, PaymentBackends,
@@ -19,7 +20,7 @@ use crate::time::later;
 /// So many items are read or removed at the same time.
 const AT_ONCE: usize = 16;
 
-/// So often a lost race over an endpoint that is gone is run again.
+/// So often a lost race over a tenant, or over an endpoint that is gone, is run again.
 const RACES: usize = 8;
 /// The longest that something of a deleted tenant is still on its way: a message on a queue, or a delivery that is parked.
 const UNDER_WAY: SignedDuration = SignedDuration::from_hours(14 * 24);
@@ -29,24 +30,71 @@ impl DynamoStore {
     fn for_tenant(&self, tenant: &TenantId) -> TransactWriteItem {
         self.checking(&item::tenant_key(tenant), item::tenant_is_there())
     }
+
+    /// Leaves of a tenant only that its name rests. Whether it was there.
+    async fn bury(&self, tenant: &TenantId, free: Timestamp) -> Result<bool, StoreError> {
+        let key = item::tenant_key(tenant);
+        for _ in 0..RACES {
+            if let Changed::From(_) = self.change(&key, item::bury_tenant(free)).await? {
+                return Ok(true);
+            }
+            // Refused because it is not there, or because something was being kept for it at that moment.
+            let found = self.get(&key, true).await?;
+            if !found.as_ref().is_some_and(item::was_made) {
+                return Ok(false);
+            }
+        }
+        Err(contended())
+    }
+
+    /// Removes what an interrupted deletion left of a tenant that is not there, for whoever gets the name next: else
+    /// the keys and URLs of the one before would be theirs. It leaves alone what is kept for a tenant that was made
+    /// anew meanwhile.
+    async fn finish_deletion(&self, tenant: &TenantId) -> Result<(), StoreError> {
+        let gone = || self.checking(&item::tenant_key(tenant), item::tenant_is_not_there());
+        for item in self.find_all(&item::find_configured(tenant)).await? {
+            let Configured { key, elsewhere } = item::configured(&item)?;
+            // One by one, since each checks the same item; and what an item leads to before it, as in a deletion.
+            if let Some(elsewhere) = elsewhere {
+                let mine = item::owned_or_absent(tenant);
+                let writes = vec![gone(), self.removing(&elsewhere, Some(mine))];
+                if let Committed::Refused { first: 0 } = self.transact(writes).await? {
+                    return Ok(());
+                }
+            }
+            let writes = vec![gone(), self.removing(&key, None)];
+            if let Committed::Refused { .. } = self.transact(writes).await? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn contended() -> StoreError {
+    StoreError::Unavailable("the tenant is contended".into())
 }
 
 #[async_trait]
 impl Tenants for DynamoStore {
     async fn put_tenant(&self, tenant: &TenantRecord) -> Result<Made, StoreError> {
         let key = item::tenant_key(&tenant.id);
-        match self.change(&key, item::put_tenant(tenant)).await? {
-            Changed::From(before) if item::was_made(&before) => Ok(Made::Changed),
-            Changed::From(_) => Ok(Made::New),
-            Changed::Refused => {
-                let found = self.get(&key, true).await?;
-                let until = found.as_ref().map(item::rests_until).transpose()?.flatten();
-                let contended = || StoreError::Unavailable("the tenant is contended".into());
-                Ok(Made::Resting {
-                    until: until.ok_or_else(contended)?,
-                })
+        for _ in 0..RACES {
+            let found = self.get(&key, true).await?.unwrap_or_default();
+            let rests = item::rests_until(&found)?;
+            if let Some(until) = rests.filter(|until| *until > tenant.created_at) {
+                return Ok(Made::Resting { until });
+            }
+            if !item::was_made(&found) {
+                self.finish_deletion(&tenant.id).await?;
+            }
+            match self.change(&key, item::put_tenant(tenant)).await? {
+                Changed::From(before) if item::was_made(&before) => return Ok(Made::Changed),
+                Changed::From(_) => return Ok(Made::New),
+                Changed::Refused => {}
             }
         }
+        Err(contended())
     }
 
     async fn tenant(&self, id: &TenantId) -> Result<Option<TenantRecord>, StoreError> {
@@ -67,8 +115,7 @@ impl Tenants for DynamoStore {
     async fn delete_tenant(&self, id: &TenantId, now: Timestamp) -> Result<bool, StoreError> {
         // First of all, so that nothing is kept for it any more while it is being removed.
         let free = later(later(now, self.retention), UNDER_WAY);
-        let bury = item::bury_tenant(free);
-        let buried = self.change(&item::tenant_key(id), bury).await?;
+        let buried = self.bury(id, free).await?;
         let items = self.find_all(&item::find_configured(id)).await?;
         // Whatever this is interrupted by, doing it again finds what is left: what an item leads to is removed
         // before it.
@@ -83,7 +130,7 @@ impl Tenants for DynamoStore {
                 Ok(())
             })
             .await?;
-        Ok(matches!(buried, Changed::From(_)) || !items.is_empty())
+        Ok(buried || !items.is_empty())
     }
 }
 

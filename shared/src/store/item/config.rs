@@ -192,6 +192,14 @@ pub(crate) fn tenant_is_there() -> Condition {
     }
 }
 
+/// The tenant is not there: it never was, or was deleted.
+pub(crate) fn tenant_is_not_there() -> Condition {
+    Condition {
+        expression: "attribute_not_exists(cr)",
+        values: Vec::new(),
+    }
+}
+
 /// Until when a tenant's name rests, if it does.
 pub(crate) fn rests_until(item: &Item) -> Result<Option<Timestamp>, StoreError> {
     Fields(item).optional_time(FREE)
