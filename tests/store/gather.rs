@@ -1,7 +1,9 @@
 //! Reads and first writes asked for at once: made by one request, with what each alone would have answered.
 
-use anyhow::Result;
-use futures::future::join_all;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use futures::future::{join_all, try_join};
 use shared::delivery::{Delivery, State};
 use shared::event::{Event, Json};
 use shared::store::dynamo::DynamoStore;
@@ -10,6 +12,7 @@ use tests::faults::Fault;
 use tests::meter::Call;
 use tests::sample::{acme, at, delivery, event, to_shop, tried};
 use tests::table::Table;
+use tokio::time::timeout;
 
 /// A batch of a queue.
 const BATCH: u32 = 10;
@@ -169,6 +172,25 @@ async fn a_group_that_fails_for_good_is_made_one_by_one_and_knows_its_own() -> R
         assert_eq!(read_all(&store, &all).await?, want, "{fault:?}");
         assert_eq!(table.faults.left(), 0, "{fault:?}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_group_that_is_not_answered_leaves_time_for_each_alone() -> Result<()> {
+    let table = Table::start().await?;
+    let store = table.store();
+    let all: Vec<Delivery> = (0..BATCH).map(first_try).collect();
+    for operation in ["BatchExecuteStatement", "BatchGetItem"] {
+        for _ in 0..3 {
+            table.faults.next(operation, Fault::Silent);
+        }
+    }
+    let both = try_join(save_all(&store, &all), read_all(&store, &all));
+    // The client would wait for 8 s.
+    let (saved, _read) = timeout(Duration::from_secs(6), both)
+        .await
+        .context("the groups are given up in time")??;
+    assert_eq!(saved, vec![Saved::Stored; all.len()]);
     Ok(())
 }
 

@@ -8,11 +8,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{
     BatchStatementErrorCodeEnum, BatchStatementRequest, BatchStatementResponse, KeysAndAttributes,
 };
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 use tracing::warn;
 
 use super::DynamoStore;
@@ -23,6 +25,10 @@ use crate::store::item::{self, Item, Key};
 const GROUP_MOST: usize = 25;
 /// A larger item goes alone, so that a group stays well within what a request may hold, in bytes.
 const ITEM_MOST: usize = 32 * 1024;
+
+/// So long a group's request may take, its repetitions included: who is in it has a request of its own before it after
+/// that, and a function's time has to hold both.
+const LONGEST: Duration = Duration::from_secs(3);
 
 /// What became of a write in a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,13 +144,17 @@ impl DynamoStore {
             .batch_get_item()
             .request_items(&self.table, keys)
             .set_return_consumed_capacity(self.capacity.clone());
-        let answer = match request.send().await {
-            Ok(answer) => answer,
-            Err(problem) => {
+        let answer = match timeout(LONGEST, request.send()).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(problem)) => {
                 warn!(
                     error = chain(&problem),
                     "a group of reads failed; each is made alone"
                 );
+                return;
+            }
+            Err(_late) => {
+                warn!("a group of reads took too long; each is made alone");
                 return;
             }
         };
@@ -178,13 +188,17 @@ impl DynamoStore {
             .batch_execute_statement()
             .set_statements(Some(statements))
             .set_return_consumed_capacity(self.capacity.clone());
-        let results = match request.send().await {
-            Ok(answer) => answer.responses.unwrap_or_default(),
-            Err(problem) => {
+        let results = match timeout(LONGEST, request.send()).await {
+            Ok(Ok(answer)) => answer.responses.unwrap_or_default(),
+            Ok(Err(problem)) => {
                 warn!(
                     error = chain(&problem),
                     "a group of writes failed; each is made alone"
                 );
+                return;
+            }
+            Err(_late) => {
+                warn!("a group of writes took too long; each is made alone");
                 return;
             }
         };
@@ -223,6 +237,11 @@ fn inserted(result: &BatchStatementResponse) -> Option<Inserted> {
         Some(error) if error.code == Some(BatchStatementErrorCodeEnum::DuplicateItem) => {
             Some(Inserted::Known)
         }
-        Some(_) => None,
+        Some(error) => {
+            // Its message may quote the item.
+            let code = error.code.as_ref().map(BatchStatementErrorCodeEnum::as_str);
+            warn!(code, "a write of a group was refused; it is made alone");
+            None
+        }
     }
 }
