@@ -2,11 +2,16 @@
 
 use anyhow::Result;
 use shared::platform::account::Locked;
-use shared::store::{Accounts, BillingAccounts, Claimed, EndpointAdmin, Endpoints, Put};
+use shared::secret::Secret;
+use shared::store::{
+    Accounts, BillingAccounts, Claimed, EndpointAdmin, Endpoints, Put, Quarantine, QuarantineAdmin,
+    Quarantined,
+};
 use tests::sample::{account, acme, at, endpoint};
 use tests::table::Table;
 
 use crate::config::kept;
+use crate::quarantine::{entry, noise};
 
 /// A key that the tests' stores don't have.
 const ANOTHER: &str = "k2:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
@@ -70,5 +75,32 @@ async fn a_billing_account_whose_secrets_do_not_open_hides_no_other() -> Result<
 
     assert_eq!(store.put_account(&broken, at(2)).await?, Claimed::Replaced);
     assert_eq!(store.billing_account(profile, id).await?, Some(broken));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_message_set_aside_that_does_not_open_hides_no_other_and_can_be_forgotten() -> Result<()>
+{
+    let table = Table::start().await?;
+    let store = table.store();
+    let sealed_otherwise = table.store_sealing(ANOTHER)?;
+    // More than one item holds.
+    let broken = entry("m1", noise(900 * 1024), Some(acme()), at(1));
+    sealed_otherwise.quarantine(&broken).await?;
+    let whole = entry("m2", "whole".to_owned(), Some(acme()), at(2));
+    store.quarantine(&whole).await?;
+
+    let locked = Quarantined {
+        body: Secret::new(""),
+        locked: true,
+        ..broken.clone()
+    };
+    let listed = store.quarantined(Some(&acme()), None, 10).await?;
+    assert_eq!(listed.items, [whole, locked.clone()]);
+    assert_eq!(store.find_quarantined(&broken.id).await?, Some(locked));
+    let opened = sealed_otherwise.find_quarantined(&broken.id).await?;
+    assert_eq!(opened.as_ref(), Some(&broken));
+    assert!(store.forget_quarantined(&broken.id).await?);
+    assert_eq!(store.find_quarantined(&broken.id).await?, None);
     Ok(())
 }

@@ -10,7 +10,12 @@ use shared::store::{Cause, Quarantine, QuarantineAdmin, Quarantined};
 use tests::sample::{acme, at, tenant};
 use tests::table::Table;
 
-fn entry(message: &str, body: String, tenant: Option<TenantId>, now: Timestamp) -> Quarantined {
+pub(crate) fn entry(
+    message: &str,
+    body: String,
+    tenant: Option<TenantId>,
+    now: Timestamp,
+) -> Quarantined {
     let receipt = Receipt("receipt".into());
     let received = Received {
         id: message.to_owned(),
@@ -23,7 +28,7 @@ fn entry(message: &str, body: String, tenant: Option<TenantId>, now: Timestamp) 
 }
 
 /// Text that hardly deflates.
-fn noise(bytes: usize) -> String {
+pub(crate) fn noise(bytes: usize) -> String {
     let entropy: &dyn Entropy = &SeededEntropy::new(7);
     let mut drawn = vec![0; bytes / 4 * 3];
     entropy.fill(&mut drawn);

@@ -25,6 +25,11 @@ pub(crate) const ACCOUNT_LOCKED: &str = "A secret of the billing account can't b
                                          verify are answered 503. Have the operator put back the key that sealed it \
                                          (`PAYRELAY_SEAL_KEYS`), or PUT the account with all its secrets";
 
+/// What is wrong with a message set aside of which the body can't be opened, and what to do.
+pub(crate) const MESSAGE_LOCKED: &str = "The body of the message can't be opened, so it can't go back to its queue. Have \
+                                         the operator put back the key that sealed it (`PAYRELAY_SEAL_KEYS`); if \
+                                         that is lost, DELETE the message";
+
 /// Why a request was not done.
 #[derive(Debug)]
 pub enum Refusal {
@@ -90,6 +95,8 @@ pub enum Refusal {
     Contended,
     /// A secret of the endpoint can't be opened, so it can't be kept either.
     SecretLocked,
+    /// The body of a message set aside can't be opened.
+    MessageLocked,
     /// The endpoint has as many live secrets as it may.
     SecretsFull,
     /// The event is a decision, which was of use to whoever waited for it.
@@ -213,6 +220,12 @@ impl Refusal {
                 "A secret can't be opened",
                 format!("{LOCKED} to replace all of them."),
             ),
+            Self::MessageLocked => Problem::new(
+                StatusCode::CONFLICT,
+                "/problems/message-locked",
+                "A message can't be opened",
+                format!("{MESSAGE_LOCKED}."),
+            ),
             Self::SecretsFull => Problem::new(
                 StatusCode::CONFLICT,
                 "/problems/too-many-secrets",
@@ -278,6 +291,7 @@ impl Refusal {
             | Self::TenantRests { .. }
             | Self::Contended
             | Self::SecretLocked
+            | Self::MessageLocked
             | Self::SecretsFull
             | Self::Decided
             | Self::NotSettled { .. } => {}

@@ -30,6 +30,8 @@ pub struct Quarantined {
     pub count: u32,
     /// The message's body, which is sealed at rest.
     pub body: Secret,
+    /// Whether the body can't be opened, since the key that sealed it is not there, or it was damaged: it is empty here.
+    pub locked: bool,
 }
 
 impl Quarantined {
@@ -50,6 +52,7 @@ impl Quarantined {
             at,
             count: message.count,
             body: Secret::new(message.body.as_str()),
+            locked: false,
         }
     }
 

@@ -165,7 +165,10 @@ fn again(entry: &Quarantined) -> Message {
     path = "/v1/quarantine/{message}/redrive",
     tag = "quarantine",
     params(("message" = String, Path)),
-    responses((status = 202, description = "It is back on its queue", body = RedrivenView)),
+    responses(
+        (status = 202, description = "It is back on its queue", body = RedrivenView),
+        (status = 409, description = "Its body can't be opened"),
+    ),
 )]
 pub(crate) async fn redrive(
     _: Operator,
@@ -173,6 +176,9 @@ pub(crate) async fn redrive(
     State(console): App,
 ) -> Result<(StatusCode, Json<RedrivenView>), Refusal> {
     let entry = find(&console, &id).await?;
+    if entry.locked {
+        return Err(Refusal::MessageLocked);
+    }
     console
         .queues
         .send(entry.queue, vec![again(&entry)])

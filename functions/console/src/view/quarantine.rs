@@ -10,6 +10,7 @@ use shared::queue::Task;
 use shared::store::{Cause, Quarantined};
 
 use crate::openapi::schema;
+use crate::reply::MESSAGE_LOCKED;
 
 /// A message set aside, without its body.
 #[derive(Serialize, ToSchema)]
@@ -61,8 +62,11 @@ pub(crate) struct QuarantinedView {
     at: Timestamp,
     /// How often it had been received.
     received: u32,
-    /// How long its body is, in bytes. The body itself is never shown.
+    /// How long its body is, in bytes; 0 if it is `broken`. The body itself is never shown.
     size: usize,
+    /// What is wrong with it and what to do, where its body can't be opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broken: Option<&'static str>,
 }
 
 /// What can be told of a message's content without showing it.
@@ -123,6 +127,7 @@ impl From<Quarantined> for QuarantinedView {
             at: entry.at,
             received: entry.count,
             size: entry.body.expose().len(),
+            broken: entry.locked.then_some(MESSAGE_LOCKED),
         }
     }
 }

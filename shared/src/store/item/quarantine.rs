@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use miniz_oxide::deflate::compress_to_vec;
+use tracing::error;
 
 use super::{
     BODY, Change, Fields, Find, Item, Key, RESOURCE, TENANT, TIME_PK, TIME_SK, TTL, Vault, bytes,
@@ -110,6 +111,27 @@ pub(crate) fn parts(first: &Item) -> Result<u32, StoreError> {
     Fields(first).number(PARTS)
 }
 
+/// The body of a message set aside, from its items in their order.
+fn body(
+    first: &Item,
+    further: &[Item],
+    tenant: Option<&TenantId>,
+    vault: Vault<'_>,
+) -> Result<String, StoreError> {
+    let mut deflated = Vec::new();
+    for part in std::iter::once(first).chain(further) {
+        let part = Fields(part);
+        let name = part.key()?.name();
+        let sealed = Sealed::from_bytes(part.bytes(BODY)?.to_vec());
+        let plain = vault
+            .keyring
+            .open(&sealed, context(tenant, &name))
+            .map_err(|error| part.corrupt(BODY, &error.to_string()))?;
+        deflated.extend_from_slice(&plain);
+    }
+    inflate(&deflated).ok_or_else(|| Fields(first).corrupt(BODY, "does not inflate"))
+}
+
 /// A message set aside, from its first item and the further parts in their order.
 pub(crate) fn quarantined(
     first: &Item,
@@ -121,20 +143,10 @@ pub(crate) fn quarantined(
         Some(_) => Some(fields.parsed(TENANT)?),
         None => None,
     };
-    let mut deflated = Vec::new();
-    for part in std::iter::once(first).chain(further) {
-        let part = Fields(part);
-        let name = part.key()?.name();
-        let plain = vault
-            .keyring
-            .open(
-                &Sealed::from_bytes(part.bytes(BODY)?.to_vec()),
-                context(tenant.as_ref(), &name),
-            )
-            .map_err(|error| part.corrupt(BODY, &error.to_string()))?;
-        deflated.extend_from_slice(&plain);
-    }
-    let body = inflate(&deflated).ok_or_else(|| fields.corrupt(BODY, "does not inflate"))?;
+    // One that can't be opened must not keep the others from being listed.
+    let opened = body(first, further, tenant.as_ref(), vault).inspect_err(|problem| {
+        error!(error = %problem, "a message that was set aside can't be opened");
+    });
     let (at, _) = fields.sorted_by(TIME_SK)?;
     Ok(Quarantined {
         id: listed_id(first)?,
@@ -145,7 +157,8 @@ pub(crate) fn quarantined(
         tenant,
         at,
         count: fields.number(COUNT)?,
-        body: Secret::new(body),
+        locked: opened.is_err(),
+        body: Secret::new(opened.unwrap_or_default()),
     })
 }
 
