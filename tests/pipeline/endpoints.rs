@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared::delivery::{Outcome, Vetting};
+use shared::queue::Queue;
 use shared::time::SystemClock;
 use shared::transport::https::Https;
 use tests::hostile::{Behaviour, Hostile};
@@ -250,6 +251,40 @@ async fn an_endpoint_that_is_gone_gets_nothing_more_until_it_is_enabled_again() 
         Some("recovery.payment_failed delivered")
     );
     assert_eq!(receiver.requests().len(), 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_endpoint_that_was_just_enabled_again_gets_what_comes_for_it() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    scene.far.script(SHOP_URL, [Outcome::answered(200)]);
+    let shop = |state: &str| json!({ "url": SHOP_URL, "secrets": [SHOP_SECRET], "state": state });
+    scene.webhook(FAILED).await?;
+    for _ in 0..3 {
+        scene.step_without(Queue::Deliver).await?;
+    }
+    scene.put_endpoint("shop", shop("disabled")).await?;
+    scene.settle().await?;
+    assert_eq!(
+        states(&scene.events().await?),
+        ["recovery.payment_failed skipped"]
+    );
+    // What deliver keeps of the endpoint says for seconds more that it is disabled.
+    scene.put_endpoint("shop", shop("enabled")).await?;
+    scene.clock.advance(SignedDuration::from_secs(1));
+    let second = FAILED
+        .replace("evt_1QfF1", "evt_2")
+        .replace("ch_3QfA1", "ch_2");
+    scene.webhook(&second).await?;
+    scene.settle().await?;
+    assert_eq!(
+        states(&scene.events().await?),
+        [
+            "recovery.payment_failed skipped",
+            "recovery.payment_failed delivered"
+        ]
+    );
+    assert_eq!(scene.far.requests().len(), 1);
     Ok(())
 }
 

@@ -34,7 +34,7 @@ use shared::delivery::{
 use shared::event::{Chosen, Event, NoReceiver, Recipients, Role};
 use shared::ids::{EventId, Round, TenantId};
 use shared::problem::Problem;
-use shared::store::{Decisions, Endpoints, Events, Recorded, Tenants};
+use shared::store::{Decisions, Endpoints, EndpointsNow, Events, Recorded, Tenants};
 use shared::time::{Clock, later, until};
 use shared::transport::Transport;
 use tracing::{info, warn};
@@ -62,7 +62,7 @@ pub struct Decide {
     /// Who is asked, and how, as of some seconds ago.
     pub endpoints: Arc<dyn Endpoints>,
     /// The same now: read before a question is decided without asking, which is for good.
-    pub endpoints_now: Arc<dyn Endpoints>,
+    pub endpoints_now: Arc<dyn EndpointsNow>,
     /// What was decided before.
     pub events: Arc<dyn Events>,
     /// Where decisions are kept.
@@ -148,7 +148,7 @@ impl Decide {
     ) -> Result<Decision, Refusal> {
         let mut event = asked.question.event(asked.id.clone(), asked.at, source());
         let chosen = match ase(endpoints) {
-            Err(_) => ase(self.endpoints_now.endpoints(&asked.tenant).await?),
+            Err(_) => ase(self.endpoints_now.endpoints_now(&asked.tenant).await?),
             found => found,
         };
         let (chosen, decision, delivery) = match chosen {

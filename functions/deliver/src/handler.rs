@@ -20,15 +20,19 @@ use shared::problem::chain;
 use shared::queue::batch::rest;
 use shared::queue::task::DeliverTask;
 use shared::queue::{Disposition, Handle, Queue, Received, Task};
-use shared::store::{Deliveries, Endpoints, Intents, Read, Saved, StoreError, Version};
+use shared::store::{
+    Deliveries, Endpoints, EndpointsNow, Intents, Read, Saved, StoreError, Version,
+};
 use shared::time::{Clock, later, until};
 use shared::transport::Transport;
 use tracing::{info, warn};
 
 /// What the worker may use.
 pub struct Deliver {
-    /// Where deliveries go and how.
+    /// Where deliveries go and how, as of some seconds ago.
     pub endpoints: Arc<dyn Endpoints>,
+    /// The same now: asked before a delivery is closed because of its endpoint, which is for good.
+    pub endpoints_now: Arc<dyn EndpointsNow>,
     /// The records of deliveries.
     pub deliveries: Arc<dyn Deliveries>,
     /// What guards are read from.
@@ -101,22 +105,18 @@ impl Deliver {
             Before::Wait(after, tries) => return Ok(Disposition::Retry { after, tries }),
             Before::Over => return Ok(Disposition::Done),
         };
-        let endpoint = self
-            .endpoints
-            .endpoint(&task.tenant, &task.endpoint)
-            .await?;
-        let skip = match &endpoint {
-            None => Some(State::Skipped {
-                reason: SkipReason::EndpointDeleted,
-            }),
-            Some(endpoint) if endpoint.state != EndpointState::Enabled => Some(State::Skipped {
-                reason: SkipReason::EndpointDisabled,
-            }),
-            Some(_) if !self.holds(task).await? => Some(State::Superseded),
-            Some(endpoint) if delivery.tried() > 0 && self.too_late(task, endpoint) => {
+        let (tenant, id) = (&task.tenant, &task.endpoint);
+        let mut endpoint = self.endpoints.endpoint(tenant, id).await?;
+        if skipped(endpoint.as_ref()).is_some() {
+            endpoint = self.endpoints_now.endpoint_now(tenant, id).await?;
+        }
+        let skip = match (skipped(endpoint.as_ref()), &endpoint) {
+            (Some(reason), _) => Some(State::Skipped { reason }),
+            (None, _) if !self.holds(task).await? => Some(State::Superseded),
+            (None, Some(endpoint)) if delivery.tried() > 0 && self.too_late(task, endpoint) => {
                 Some(State::Expired)
             }
-            Some(_) => None,
+            (None, _) => None,
         };
         match (skip, endpoint) {
             (None, Some(endpoint)) => {
@@ -262,6 +262,17 @@ impl Deliver {
                 tries,
             }),
         }
+    }
+}
+
+/// Why a delivery to this endpoint is not tried, if it is not.
+fn skipped(endpoint: Option<&Endpoint>) -> Option<SkipReason> {
+    match endpoint {
+        None => Some(SkipReason::EndpointDeleted),
+        Some(endpoint) if endpoint.state != EndpointState::Enabled => {
+            Some(SkipReason::EndpointDisabled)
+        }
+        Some(_) => None,
     }
 }
 

@@ -44,6 +44,7 @@ async fn main() -> anyhow::Result<()> {
     let queues = Arc::new(SqsQueues::new(clients.sqs(), [deliver]));
     let worker = Deliver {
         endpoints: Arc::new(CachedEndpoints::new(store.clone(), &clock)),
+        endpoints_now: store.clone(),
         deliveries: store.clone(),
         intents: store.clone(),
         transport: Arc::new(

@@ -15,7 +15,9 @@ use shared::problem::chain;
 use shared::queue::batch::rest;
 use shared::queue::task::{DeliverTask, PublishTask};
 use shared::queue::{Disposition, Handle, Message, Queue, Received, Task};
-use shared::store::{Endpoints, EventRecord, Events, Read, Recorded, Saved, StoreError};
+use shared::store::{
+    Endpoints, EndpointsNow, EventRecord, Events, Read, Recorded, Saved, StoreError,
+};
 use shared::time::Clock;
 use tracing::{error, info, warn};
 
@@ -28,7 +30,7 @@ pub struct Fanout {
     /// Who there is to hear of them, as of some seconds ago.
     pub endpoints: Arc<dyn Endpoints>,
     /// Who there is now: asked before an event is recorded as going to nobody, which is for good.
-    pub endpoints_now: Arc<dyn Endpoints>,
+    pub endpoints_now: Arc<dyn EndpointsNow>,
     /// The time events are recorded at.
     pub clock: Arc<dyn Clock>,
 }
@@ -93,7 +95,7 @@ impl Fanout {
                 let mut endpoints = self.endpoints.endpoints(&task.tenant).await?;
                 let mut chosen = choose(&told, &endpoints, event_type);
                 if lacks_somebody(&chosen) {
-                    endpoints = self.endpoints_now.endpoints(&task.tenant).await?;
+                    endpoints = self.endpoints_now.endpoints_now(&task.tenant).await?;
                     chosen = choose(&told, &endpoints, event_type);
                 }
                 (told, endpoints, Recipients::Chosen(chosen))

@@ -117,6 +117,7 @@ impl World {
             })),
             lift(Arc::new(Deliver {
                 endpoints: endpoints.clone(),
+                endpoints_now: store.clone(),
                 deliveries: store.clone(),
                 intents: store.clone(),
                 transport: parts.transport.clone(),

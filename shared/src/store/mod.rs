@@ -364,7 +364,7 @@ pub trait Deliveries: Send + Sync {
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DeliveryKey>, StoreError>;
 }
 
-/// Endpoints, for those who send to them.
+/// Endpoints, for those who send to them; what is read may be some seconds old.
 #[async_trait]
 pub trait Endpoints: Send + Sync {
     /// Every endpoint of a tenant.
@@ -389,6 +389,26 @@ pub trait Endpoints: Send + Sync {
     /// # Errors
     /// See [`StoreError`].
     async fn mark_gone(&self, tried: &Endpoint) -> Result<(), StoreError>;
+}
+
+/// Endpoints as they are at this moment, for what is settled for good by how they are.
+#[async_trait]
+pub trait EndpointsNow: Send + Sync {
+    /// Every endpoint of a tenant, read consistently.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn endpoints_now(&self, tenant: &TenantId) -> Result<Vec<Endpoint>, StoreError>;
+
+    /// One endpoint, read consistently.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn endpoint_now(
+        &self,
+        tenant: &TenantId,
+        id: &EndpointId,
+    ) -> Result<Option<Endpoint>, StoreError>;
 }
 
 /// Billing accounts, for the door.

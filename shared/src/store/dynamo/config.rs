@@ -1,4 +1,5 @@
-//! Configuration in the table: for the operator read consistently, for the doors and workers at half the price.
+//! Configuration in the table: read consistently for the operator and for what is settled for good, at half the price
+//! for the doors and workers.
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::TransactWriteItem;
@@ -12,7 +13,7 @@ use crate::platform::BillingAccount;
 use crate::store::item::Configured;
 use crate::store::{
     AccountRecord, Accounts, BillingAccounts, Claimed, Credential, Credentials, EndpointAdmin,
-    EndpointRecord, Endpoints, KeyRecord, Keys, KnownTenants, Made, PaymentBackends,
+    EndpointRecord, Endpoints, EndpointsNow, KeyRecord, Keys, KnownTenants, Made, PaymentBackends,
     PublisherRecord, Publishers, Put, Read, StoreError, TenantRecord, Tenants, Version, item,
 };
 use crate::time::later;
@@ -68,6 +69,33 @@ impl DynamoStore {
             }
         }
         Ok(())
+    }
+
+    async fn all_endpoints(
+        &self,
+        tenant: &TenantId,
+        consistent: bool,
+    ) -> Result<Vec<Endpoint>, StoreError> {
+        let find = item::find_endpoints(tenant, consistent);
+        let items = self.find_all(&find).await?;
+        items
+            .iter()
+            .map(|item| Ok(item::endpoint(tenant, item, self.vault())?.value.endpoint))
+            .collect()
+    }
+
+    async fn one_endpoint(
+        &self,
+        tenant: &TenantId,
+        id: &EndpointId,
+        consistent: bool,
+    ) -> Result<Option<Endpoint>, StoreError> {
+        let found = self
+            .get(&item::endpoint_key(tenant, id), consistent)
+            .await?;
+        found
+            .map(|item| Ok(item::endpoint(tenant, &item, self.vault())?.value.endpoint))
+            .transpose()
     }
 }
 
@@ -200,11 +228,7 @@ impl Credentials for DynamoStore {
 #[async_trait]
 impl Endpoints for DynamoStore {
     async fn endpoints(&self, tenant: &TenantId) -> Result<Vec<Endpoint>, StoreError> {
-        let items = self.find_all(&item::find_endpoints(tenant, false)).await?;
-        items
-            .iter()
-            .map(|item| Ok(item::endpoint(tenant, item, self.vault())?.value.endpoint))
-            .collect()
+        self.all_endpoints(tenant, false).await
     }
 
     async fn endpoint(
@@ -212,10 +236,7 @@ impl Endpoints for DynamoStore {
         tenant: &TenantId,
         id: &EndpointId,
     ) -> Result<Option<Endpoint>, StoreError> {
-        let found = self.get(&item::endpoint_key(tenant, id), false).await?;
-        found
-            .map(|item| Ok(item::endpoint(tenant, &item, self.vault())?.value.endpoint))
-            .transpose()
+        self.one_endpoint(tenant, id, false).await
     }
 
     async fn mark_gone(&self, tried: &Endpoint) -> Result<(), StoreError> {
@@ -231,6 +252,21 @@ impl Endpoints for DynamoStore {
             }
         }
         Err(StoreError::Unavailable("the endpoint is contended".into()))
+    }
+}
+
+#[async_trait]
+impl EndpointsNow for DynamoStore {
+    async fn endpoints_now(&self, tenant: &TenantId) -> Result<Vec<Endpoint>, StoreError> {
+        self.all_endpoints(tenant, true).await
+    }
+
+    async fn endpoint_now(
+        &self,
+        tenant: &TenantId,
+        id: &EndpointId,
+    ) -> Result<Option<Endpoint>, StoreError> {
+        self.one_endpoint(tenant, id, true).await
     }
 }
 
