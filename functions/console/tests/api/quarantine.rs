@@ -216,3 +216,23 @@ async fn a_message_is_forgotten_for_good() {
     assert_eq!(world.delete(&path).await.status, 404);
     assert!(world.queues.is_empty());
 }
+
+#[tokio::test]
+async fn a_message_that_does_not_open_is_told_as_broken_and_does_not_go_back() {
+    let world = World::start().await;
+    let other = set_aside(&world, Queue::Fanout, "m2", None, "hush").await;
+    let world = world.sealing_otherwise();
+    let id = set_aside(&world, Queue::Fanout, "m1", None, "hush").await;
+    let listed = world.get("/v1/quarantine").await.body;
+    let broken = |id: &str| {
+        let entries = listed["data"].as_array().expect("a list");
+        let entry = entries.iter().find(|entry| entry["id"] == id);
+        entry.expect("it is listed").get("broken").is_some()
+    };
+    assert!(broken(&id) && !broken(&other), "{listed}");
+    let path = format!("/v1/quarantine/{id}");
+    let redriven = world.post(&format!("{path}/redrive"), Value::Null).await;
+    assert_eq!(redriven.status, 409);
+    assert_eq!(world.taken(Queue::Fanout).await, [""; 0]);
+    assert_eq!(world.delete(&path).await.status, 204);
+}
