@@ -4,12 +4,12 @@ import { createHmac, timingSafeEqual } from "node:crypto";
 // How far a signature's time may lie from yours, either way: what was captured is of no use for longer.
 const TOLERANCE_MS = 300_000;
 
-// `Rafiki-Signature: t=<unix ms>, v1=<hex>`: HMAC-SHA256 of `t.` and the canonical form (RFC 8785) of the body.
-// `body` is a Buffer with the bytes that arrived, `secrets` a list: two of them while one is rotated.
+// `Rafiki-Signature: t=<unix ms>, v1=<hex>`: HMAC-SHA256 of `t.` and the canonical form (RFC 8785) of the body. The number in
+// `v1` is a label. `body` is a Buffer with the bytes that arrived, `secrets` a list: two of them while one is rotated.
 export function rafiki(header, body, secrets, now = Date.now()) {
   const parts = header.split(",").map((part) => part.trim().split("="));
   const t = parts.find(([name]) => name === "t")?.[1] ?? "";
-  const tags = parts.filter(([name]) => name === "v1").map(([, hex]) => hex ?? "");
+  const tags = parts.filter(([name]) => /^v\d+$/.test(name)).map(([, hex]) => hex ?? "");
   if (!/^\d{1,15}$/.test(t) || Math.abs(now - Number(t)) > TOLERANCE_MS) return false;
   let signed;
   try {

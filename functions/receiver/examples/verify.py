@@ -17,11 +17,11 @@ TOLERANCE_S = 300
 def rafiki(header: str, body: bytes, secrets: list[str], now: float | None = None) -> bool:
     """`Rafiki-Signature: t=<unix ms>, v1=<hex>`: HMAC-SHA256 of `t.` and the canonical form (RFC 8785) of the body.
 
-    `body` is the bytes that arrived, `secrets` a list: two of them while one is rotated.
+    The number in `v1` is a label. `body` is the bytes that arrived, `secrets` a list: two of them while one is rotated.
     """
     parts = [part.strip().partition("=") for part in header.split(",")]
     t = next((value for name, _, value in parts if name == "t"), "")
-    tags = [value for name, _, value in parts if name == "v1"]
+    tags = [value for name, _, value in parts if re.fullmatch("v[0-9]+", name)]
     if not re.fullmatch("[0-9]{1,15}", t) or not fresh(int(t) / 1000, now):
         return False
     try:

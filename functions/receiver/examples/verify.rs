@@ -24,12 +24,18 @@ pub(crate) fn rafiki(header: &str, body: &[u8], secrets: &[&str], now_ms: i64) -
     };
     let tags = parts
         .iter()
-        .filter(|(name, _)| *name == "v1")
+        .filter(|(name, _)| is_version(name))
         .filter_map(|(_, hex)| HEXLOWER.decode(hex.as_bytes()).ok())
         .collect::<Vec<_>>();
     let keys = secrets.iter().map(|secret| secret.as_bytes().to_vec());
     let signed = [t.as_bytes(), b".", &canonical].concat();
     fresh(t.parse().ok(), now_ms) && any_matches(keys, &signed, &tags)
+}
+
+/// The number in `v1` is a label (`SIGNATURE_VERSION` of Rafiki); what is signed is the same whatever it says.
+fn is_version(name: &str) -> bool {
+    let number = name.strip_prefix('v').unwrap_or_default();
+    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Standard Webhooks: `webhook-signature` is a list of `v1,<base64>`: HMAC-SHA256 of `<webhook-id>.<webhook-timestamp>.` and

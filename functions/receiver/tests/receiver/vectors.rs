@@ -211,6 +211,10 @@ fn vectors() -> Vec<Vector> {
             "rafiki: no space after the comma",
             signed(a(), a().signature.replace(", ", ",")),
         ),
+        named(
+            "rafiki: another version, which is a label",
+            signed(a(), a().signature.replace("v1=", "v2=")),
+        ),
         named("rafiki: 300 s old", seconds(a(), 300)),
         named("rafiki: 300 s early", seconds(a(), -300)),
         refused("rafiki: 301 s old", seconds(a(), 301)),
@@ -225,8 +229,12 @@ fn vectors() -> Vec<Vector> {
         ),
         refused("rafiki: no JSON", body(a(), "{", "")),
         refused(
-            "rafiki: only another version",
-            signed(a(), a().signature.replace("v1=", "v2=")),
+            "rafiki: a signature without a version",
+            signed(a(), a().signature.replace("v1=", "v=")),
+        ),
+        refused(
+            "rafiki: what is no version",
+            signed(a(), a().signature.replace("v1=", "w1=")),
         ),
         refused("rafiki: upper-case hex", {
             let upper = a().signature.to_uppercase().replace("T=", "t=");
