@@ -16,7 +16,7 @@
 //! Arrows point down, or along the domain line; nothing else is imported.
 //! ```text
 //! adapters  store::dynamo  queue::{sqs, memory}  transport::{https, scripted}
-//! doors     access
+//! doors     access  body
 //! ports     store  queue  transport
 //! domain    platform -> recovery -> event    platform -> signature    decision -> delivery -> event, signature
 //! words     ids  money  time  entropy  secret  problem
@@ -28,6 +28,7 @@
 pub mod access;
 #[cfg(feature = "aws")]
 pub mod aws;
+pub mod body;
 pub mod config;
 pub mod decision;
 pub mod delivery;

@@ -33,6 +33,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("queue", ports.clone()),
         ("transport", domain.to_vec()),
         ("access", ports),
+        ("body", vec![]),
         ("store/dynamo", adapters.clone()),
         ("store/item", adapters.clone()),
         ("queue/sqs", adapters.clone()),

@@ -19,13 +19,11 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::response::Response;
 use axum::routing::post;
-use bytes::Bytes;
 use futures::try_join;
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
-use http_body_util::LengthLimitError;
 use jiff::Timestamp;
 use shared::access::{Access, AccessError};
+use shared::body::receive_json;
 use shared::decision::{Because, By, Decision, Kept, Policy, Question, conclude, event_id, source};
 use shared::delivery::{
     Delivery, DeliveryKey, End, Endpoint, EndpointState, Failure, Outcome, State as Settled, Try,
@@ -116,12 +114,9 @@ impl Decide {
         let at = self.clock.now();
         let (parts, body) = request.into_parts();
         let tenant = self.access.by_key(&parts.headers, tenant).await?.tenant;
-        if !is_json(&parts.headers) {
-            return Err(Refusal::NotJsonType);
-        }
         let id = event_id(&tenant, idempotency_key(&parts.headers)?);
         let asked = Asked {
-            question: Question::read(&read(body).await?)?,
+            question: Question::read(&receive_json(&parts.headers, body, BODY_MOST).await?)?,
             tenant,
             id,
             at,
@@ -318,26 +313,4 @@ fn idempotency_key(headers: &HeaderMap) -> Result<&str, Refusal> {
         .ok()
         .filter(|_| fits)
         .ok_or(Refusal::NoIdempotencyKey)
-}
-
-/// No content type is taken for JSON; another one is not.
-fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(CONTENT_TYPE) else {
-        return true;
-    };
-    let declared = value.to_str().unwrap_or_default();
-    let media = declared.split(';').next().unwrap_or_default().trim();
-    media.eq_ignore_ascii_case("application/json")
-}
-
-async fn read(body: Body) -> Result<Bytes, Refusal> {
-    axum::body::to_bytes(body, BODY_MOST)
-        .await
-        .map_err(|error| {
-            if error.into_inner().is::<LengthLimitError>() {
-                Refusal::TooLong
-            } else {
-                Refusal::CutShort
-            }
-        })
 }

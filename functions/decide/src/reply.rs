@@ -4,13 +4,14 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 use shared::access::AccessError;
+use shared::body::BodyError;
 use shared::decision::Decision;
 use shared::event::FieldError;
 use shared::ids::EventId;
 use shared::problem::Problem;
 use shared::store::StoreError;
 
-use crate::handler::{BODY_MOST, KEY_MOST};
+use crate::handler::KEY_MOST;
 
 /// What whoever waits is told.
 #[derive(Serialize)]
@@ -45,15 +46,9 @@ pub enum Refusal {
     /// The question has no name, or none that can be kept.
     #[error("no idempotency key")]
     NoIdempotencyKey,
-    /// The body is declared to be something else than JSON.
-    #[error("not declared as JSON")]
-    NotJsonType,
-    /// The body is too long.
-    #[error("too long")]
-    TooLong,
-    /// The body did not arrive whole.
-    #[error("cut short")]
-    CutShort,
+    /// The body was not received.
+    #[error(transparent)]
+    Body(#[from] BodyError),
     /// It can't be understood.
     #[error(transparent)]
     Malformed(#[from] FieldError),
@@ -92,9 +87,7 @@ impl Refusal {
             Self::Store(source) | Self::NotKept(source) => Some(shared::problem::chain(source)),
             Self::Access(_)
             | Self::NoIdempotencyKey
-            | Self::NotJsonType
-            | Self::TooLong
-            | Self::CutShort
+            | Self::Body(_)
             | Self::Malformed(_)
             | Self::OtherQuestion
             | Self::KeyTaken => None,
@@ -135,24 +128,7 @@ impl Refusal {
                      space; each question has its own, and asks again with the same."
                 ),
             ),
-            Self::NotJsonType => Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "/problems/not-json-type",
-                "Unsupported media type",
-                "Send the question as JSON, with `Content-Type: application/json`.",
-            ),
-            Self::TooLong => Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "/problems/too-long",
-                "Body too long",
-                format!("At most {BODY_MOST} bytes are taken."),
-            ),
-            Self::CutShort => Problem::new(
-                StatusCode::BAD_REQUEST,
-                "/problems/cut-short",
-                "Body cut short",
-                "The body did not arrive whole; send it again.",
-            ),
+            Self::Body(error) => error.problem(),
             Self::Malformed(error) => Problem::new(
                 StatusCode::BAD_REQUEST,
                 "/problems/invalid-field",

@@ -7,10 +7,7 @@ use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::response::Response;
 use axum::routing::post;
-use bytes::Bytes;
-use http::HeaderMap;
-use http::header::CONTENT_TYPE;
-use http_body_util::LengthLimitError;
+use shared::body::receive_json;
 use shared::ids::{ConnectorAccountId, ProfileId, TenantId};
 use shared::platform::{BillingAccount, Interpretation};
 use shared::problem::Problem;
@@ -121,10 +118,7 @@ impl Ingest {
 
     async fn take(&self, account: &BillingAccount, request: Request) -> Result<Accepted, Refusal> {
         let (parts, body) = request.into_parts();
-        if !is_json(&parts.headers) {
-            return Err(Refusal::NotJson);
-        }
-        let body = read(body).await?;
+        let body = receive_json(&parts.headers, body, BODY_MOST).await?;
         let adapter = account.platform.adapter();
         let proof = adapter
             .verify(&parts.headers, &body, account, self.clock.now())
@@ -157,33 +151,4 @@ fn unproved(account: &BillingAccount, error: VerifyError) -> Refusal {
         }
         error => error.into(),
     }
-}
-
-/// No content type is taken for JSON, since senders differ; another one is not.
-fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(CONTENT_TYPE) else {
-        return true;
-    };
-    let media = value
-        .to_str()
-        .unwrap_or_default()
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    media == "application/json" || (media.starts_with("application/") && media.ends_with("+json"))
-}
-
-async fn read(body: Body) -> Result<Bytes, Refusal> {
-    axum::body::to_bytes(body, BODY_MOST)
-        .await
-        .map_err(|error| {
-            let too_long = error.into_inner().is::<LengthLimitError>();
-            if too_long {
-                Refusal::TooLong
-            } else {
-                Refusal::CutShort
-            }
-        })
 }

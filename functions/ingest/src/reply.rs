@@ -1,13 +1,12 @@
 //! The one table of outcomes and what is answered to them.
 
 use http::{Response, StatusCode};
+use shared::body::BodyError;
 use shared::platform::FieldError;
 use shared::problem::Problem;
 use shared::queue::QueueError;
 use shared::signature::VerifyError;
 use shared::store::StoreError;
-
-use crate::handler::BODY_MOST;
 
 /// What was accepted; 200 with an empty body either way, so that no platform sends it again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,15 +42,9 @@ pub enum Refusal {
     /// No billing account has this pair of ids, or it is not this merchant's.
     #[error("no billing account")]
     UnknownAccount,
-    /// The body is declared to be something else than JSON.
-    #[error("not declared as JSON")]
-    NotJson,
-    /// The body is too long.
-    #[error("too long")]
-    TooLong,
-    /// The body did not arrive whole.
-    #[error("cut short")]
-    CutShort,
+    /// The body was not received.
+    #[error(transparent)]
+    Body(#[from] BodyError),
     /// The platform did not send this.
     #[error(transparent)]
     Unauthentic(#[from] VerifyError),
@@ -77,9 +70,7 @@ impl Refusal {
             Self::Store(source) => source,
             Self::Queue(source) => source,
             Self::UnknownAccount
-            | Self::NotJson
-            | Self::TooLong
-            | Self::CutShort
+            | Self::Body(_)
             | Self::Unauthentic(_)
             | Self::Locked
             | Self::Malformed(_) => return None,
@@ -97,24 +88,7 @@ impl Refusal {
                 "Unknown billing account",
                 "No billing account has this profile and connector account id; register it first.",
             ),
-            Self::NotJson => Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "/problems/not-json",
-                "Not JSON",
-                "Send the webhook as application/json.",
-            ),
-            Self::TooLong => Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "/problems/too-long",
-                "Body too long",
-                format!("At most {BODY_MOST} bytes are taken."),
-            ),
-            Self::CutShort => Problem::new(
-                StatusCode::BAD_REQUEST,
-                "/problems/cut-short",
-                "Body cut short",
-                "The body did not arrive whole; send it again.",
-            ),
+            Self::Body(error) => error.problem(),
             Self::Unauthentic(error) => Problem::new(
                 StatusCode::UNAUTHORIZED,
                 "/problems/bad-signature",

@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use serde_json::value::RawValue;
+use shared::body::BodyError;
 use shared::event::{Envelope, FieldError, Role};
 use shared::ids::EventId;
 use shared::queue::{Message, Queue, QueueError};
@@ -103,7 +104,7 @@ impl Publish {
 
 fn read(text: &str) -> Result<Envelope, Refusal> {
     if text.len() > EVENT_MOST {
-        return Err(Refusal::TooLong(EVENT_MOST));
+        return Err(BodyError::TooLong(EVENT_MOST).into());
     }
     parse(text)?;
     Ok(event(text)?)

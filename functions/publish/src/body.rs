@@ -1,14 +1,7 @@
-//! The body of a request: bounded, and JSON that can be signed again.
+//! What a body says: JSON that can be signed again, and an event.
 
-use axum::body::Body;
-use bytes::Bytes;
-use http::HeaderMap;
-use http::header::CONTENT_TYPE;
-use http_body_util::LengthLimitError;
 use serde_json::Value;
 use shared::event::{Envelope, FieldError, Maker, OURS};
-
-use crate::reply::Refusal;
 
 /// The longest event that is taken, in bytes.
 pub const EVENT_MOST: usize = 256 * 1024;
@@ -22,41 +15,6 @@ pub(crate) fn wrong(field: &str, rule: impl Into<String>) -> FieldError {
         field: field.chars().take(128).collect(),
         rule: rule.into(),
     }
-}
-
-/// Receives a body of at most `most` bytes.
-pub(crate) async fn receive(
-    headers: &HeaderMap,
-    body: Body,
-    most: usize,
-) -> Result<Bytes, Refusal> {
-    if !is_json(headers) {
-        return Err(Refusal::NotJson);
-    }
-    axum::body::to_bytes(body, most).await.map_err(|error| {
-        let too_long = error.into_inner().is::<LengthLimitError>();
-        if too_long {
-            Refusal::TooLong(most)
-        } else {
-            Refusal::CutShort
-        }
-    })
-}
-
-/// No content type is taken for JSON, since senders differ; another one is not.
-fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(CONTENT_TYPE) else {
-        return true;
-    };
-    let media = value
-        .to_str()
-        .unwrap_or_default()
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    media == "application/json" || (media.starts_with("application/") && media.ends_with("+json"))
 }
 
 /// A body, or an item of one, as text.

@@ -17,6 +17,7 @@ use axum::routing::post;
 use http::HeaderMap;
 use serde_json::Value;
 use shared::access::Access;
+use shared::body::{BodyError, receive_json};
 use shared::event::{Envelope, Event, Role, Source, resource};
 use shared::ids::TenantId;
 use shared::problem::Problem;
@@ -28,7 +29,7 @@ use shared::time::Clock;
 use tracing::{info, warn};
 
 use crate::batch::split;
-use crate::body::{ARRAY_MOST, EVENT_MOST, event, parse, receive, text, wrong};
+use crate::body::{ARRAY_MOST, EVENT_MOST, event, parse, text, wrong};
 use crate::recipients::named;
 use crate::reply::{Accepted, Refusal};
 
@@ -83,7 +84,7 @@ impl Publish {
         let (parts, body) = request.into_parts();
         match signature(&parts.headers)? {
             Some(header) => {
-                let body = receive(&parts.headers, body, EVENT_MOST).await?;
+                let body = receive_json(&parts.headers, body, EVENT_MOST).await?;
                 let body = text(&body)?;
                 let parsed = parse(body)?;
                 let sender = self.by_signature(tenant, header, &parsed).await?;
@@ -100,7 +101,7 @@ impl Publish {
                     tenant: granted.tenant,
                     source: "api",
                 };
-                let body = receive(&parts.headers, body, ARRAY_MOST).await?;
+                let body = receive_json(&parts.headers, body, ARRAY_MOST).await?;
                 let body = text(&body)?;
                 let roles = named(parts.uri.query().unwrap_or_default(), &parts.headers)?;
                 if body.trim_ascii_start().starts_with('[') {
@@ -111,7 +112,7 @@ impl Publish {
                     return Ok(Accepted::Array(items));
                 }
                 if body.len() > EVENT_MOST {
-                    return Err(Refusal::TooLong(EVENT_MOST));
+                    return Err(BodyError::TooLong(EVENT_MOST).into());
                 }
                 parse(body)?;
                 self.one(&sender, roles.as_ref(), event(body)?).await

@@ -4,6 +4,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 use shared::access::AccessError;
+use shared::body::BodyError;
 use shared::event::FieldError;
 use shared::ids::EventId;
 use shared::problem::Problem;
@@ -104,15 +105,9 @@ pub enum Refusal {
     /// The key does not open this.
     #[error(transparent)]
     Access(AccessError),
-    /// The body is declared to be something else than JSON.
-    #[error("not declared as JSON")]
-    NotJson,
-    /// The body is longer than so many bytes.
-    #[error("too long")]
-    TooLong(usize),
-    /// The body did not arrive whole.
-    #[error("cut short")]
-    CutShort,
+    /// The body, or an event of an array, was not received.
+    #[error(transparent)]
+    Body(#[from] BodyError),
     /// A parameter, or a field of the body, is wrong.
     #[error(transparent)]
     Wrong(#[from] FieldError),
@@ -172,27 +167,14 @@ impl Refusal {
                 ),
             ),
             Self::Access(error) => access(error),
-            Self::NotJson => Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "/problems/not-json",
-                "Not JSON",
-                "Send events as application/json.",
-            ),
-            Self::TooLong(most) => Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "/problems/too-long",
-                "Body too long",
-                format!(
+            Self::Body(BodyError::TooLong(most)) => Problem {
+                detail: format!(
                     "At most {most} bytes are taken here: {EVENT_MOST} for an event, {ARRAY_MOST} for an array of up \
                      to {MOST}."
                 ),
-            ),
-            Self::CutShort => Problem::new(
-                StatusCode::BAD_REQUEST,
-                "/problems/cut-short",
-                "Body cut short",
-                "The body did not arrive whole; send it again.",
-            ),
+                ..BodyError::TooLong(*most).problem()
+            },
+            Self::Body(error) => error.problem(),
             Self::Wrong(wrong) => Problem::new(
                 StatusCode::BAD_REQUEST,
                 "/problems/malformed-event",

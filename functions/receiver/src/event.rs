@@ -3,6 +3,7 @@
 use http::HeaderMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use shared::body::BodyError;
 use shared::event::{EventType, Json};
 use shared::ids::EventId;
 use shared::queue::MESSAGE_MOST;
@@ -131,7 +132,7 @@ impl Event {
     /// The event as the body of a message.
     ///
     /// # Errors
-    /// [`Refusal::TooLong`] if no queue takes it.
+    /// [`BodyError::TooLong`] if no queue takes it.
     pub fn encode(&self) -> Result<String, Refusal> {
         let body = serde_json::to_string(self)
             .expect("ids, types and JSON texts always have a JSON form")
@@ -139,7 +140,7 @@ impl Event {
             .replace('\u{fffe}', "\\ufffe")
             .replace('\u{ffff}', "\\uffff");
         if body.len() > MESSAGE_MOST {
-            return Err(Refusal::TooLong);
+            return Err(BodyError::TooLong(MESSAGE_MOST).into());
         }
         Ok(body)
     }

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::response::Response;
 use axum::routing::post;
-use bytes::Bytes;
-use http_body_util::LengthLimitError;
+use shared::body::receive;
 use shared::problem::Problem;
 use shared::queue::MESSAGE_MOST;
 use shared::time::Clock;
@@ -32,14 +31,14 @@ pub struct Door {
 /// The door's routes: deliveries are posted to any path, since each sender is given a whole URL.
 pub fn router(door: Door) -> Router {
     Router::new()
-        .route("/", post(receive))
-        .route("/{*path}", post(receive))
+        .route("/", post(post_event))
+        .route("/{*path}", post(post_event))
         .method_not_allowed_fallback(async || Problem::method_not_allowed().response())
         .layer(DefaultBodyLimit::disable())
         .with_state(door)
 }
 
-async fn receive(State(door): State<Door>, request: Request) -> Response {
+async fn post_event(State(door): State<Door>, request: Request) -> Response {
     let response = match door.take(request).await {
         Ok(()) => accepted(),
         Err(refusal) => {
@@ -53,7 +52,7 @@ async fn receive(State(door): State<Door>, request: Request) -> Response {
 impl Door {
     async fn take(&self, request: Request) -> Result<(), Refusal> {
         let (parts, body) = request.into_parts();
-        let body = read(body).await?;
+        let body = receive(body, MESSAGE_MOST).await?;
         let (scheme, event) = verified(&parts.headers, &body, &self.secrets, self.clock.now())?;
         self.queue.send(&event.id, event.encode()?).await?;
         info!(
@@ -64,14 +63,4 @@ impl Door {
         );
         Ok(())
     }
-}
-
-async fn read(body: Body) -> Result<Bytes, Refusal> {
-    to_bytes(body, MESSAGE_MOST).await.map_err(|error| {
-        if error.into_inner().is::<LengthLimitError>() {
-            Refusal::TooLong
-        } else {
-            Refusal::CutShort
-        }
-    })
 }

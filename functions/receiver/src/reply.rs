@@ -1,8 +1,8 @@
 //! The one table of outcomes and what is answered to them.
 
 use http::{Response, StatusCode};
+use shared::body::BodyError;
 use shared::problem::{Problem, chain};
-use shared::queue::MESSAGE_MOST;
 use shared::signature::VerifyError;
 
 use crate::ports::Unavailable;
@@ -16,12 +16,9 @@ pub fn accepted() -> Response<String> {
 /// Why nothing was accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// It is longer than a queue takes.
-    #[error("too long")]
-    TooLong,
-    /// The body did not arrive whole.
-    #[error("cut short")]
-    CutShort,
+    /// It was not received, or is longer than a queue takes.
+    #[error(transparent)]
+    Body(#[from] BodyError),
     /// None of our senders sent this.
     #[error(transparent)]
     Unauthentic(#[from] VerifyError),
@@ -44,7 +41,7 @@ impl Refusal {
     pub fn detail(&self) -> Option<String> {
         match self {
             Self::Queue(cause) => Some(chain(cause)),
-            Self::TooLong | Self::CutShort | Self::Unauthentic(_) | Self::Malformed { .. } => None,
+            Self::Body(_) | Self::Unauthentic(_) | Self::Malformed { .. } => None,
         }
     }
 
@@ -52,18 +49,7 @@ impl Refusal {
     #[must_use]
     pub fn problem(&self) -> Problem {
         match self {
-            Self::TooLong => Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "/problems/too-long",
-                "Body too long",
-                format!("At most {MESSAGE_MOST} bytes are taken, all told."),
-            ),
-            Self::CutShort => Problem::new(
-                StatusCode::BAD_REQUEST,
-                "/problems/cut-short",
-                "Body cut short",
-                "The body did not arrive whole; send it again.",
-            ),
+            Self::Body(error) => error.problem(),
             Self::Unauthentic(error) => Problem::new(
                 StatusCode::UNAUTHORIZED,
                 "/problems/bad-signature",
