@@ -5,10 +5,11 @@
 use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, StatusCode};
 
 use crate::ids::{IdError, TenantId};
+use crate::problem::Problem;
 use crate::secret::{Secret, key_hash};
 use crate::store::{Credentials, KnownTenants, Scope, StoreError};
 
@@ -45,6 +46,38 @@ pub enum AccessError {
     /// The table can't be asked.
     #[error("the table is unavailable")]
     Store(#[from] StoreError),
+}
+
+impl AccessError {
+    /// The answer.
+    #[must_use]
+    pub fn problem(&self) -> Problem {
+        match self {
+            Self::NoKey => {
+                Problem::unauthorized("Send a key in the header `Authorization: Bearer <key>`.")
+            }
+            Self::UnknownKey => Problem::unauthorized("This key is not known, or was revoked."),
+            Self::Forbidden => Problem::new(
+                StatusCode::FORBIDDEN,
+                "/problems/forbidden",
+                "Not allowed",
+                "This key does not reach the tenant that the path names.",
+            ),
+            Self::Tenant(error) => Problem::new(
+                StatusCode::BAD_REQUEST,
+                "/problems/invalid-parameter",
+                "A parameter is not right",
+                format!("`tenant`: {error}"),
+            ),
+            Self::NoTenant => Problem::new(
+                StatusCode::NOT_FOUND,
+                "/problems/not-found",
+                "Not found",
+                "There is no tenant of this name here; make it first.",
+            ),
+            Self::Store(_) => Problem::unavailable(),
+        }
+    }
 }
 
 /// Whose key it was that opened a door.

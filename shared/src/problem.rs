@@ -53,6 +53,17 @@ impl Problem {
         }
     }
 
+    /// 401: it is not known who asks.
+    #[must_use]
+    pub fn unauthorized(detail: &str) -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "/problems/unauthorized",
+            "Not authenticated",
+            detail,
+        )
+    }
+
     /// 405: the path exists, the method does not.
     #[must_use]
     pub fn method_not_allowed() -> Self {

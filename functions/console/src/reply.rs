@@ -139,8 +139,10 @@ impl Refusal {
 
     fn problem(&self) -> Problem {
         match self {
-            Self::NoKey => unauthorized("Send a key in the header `Authorization: Bearer <key>`."),
-            Self::UnknownKey => unauthorized("This key is not known, or was revoked."),
+            Self::NoKey => {
+                Problem::unauthorized("Send a key in the header `Authorization: Bearer <key>`.")
+            }
+            Self::UnknownKey => Problem::unauthorized("This key is not known, or was revoked."),
             Self::Forbidden => Problem::new(
                 StatusCode::FORBIDDEN,
                 "/problems/forbidden",
@@ -315,15 +317,6 @@ fn warn(dependency: &'static str, error: &dyn Error) {
         cause = chain(error),
         "the {dependency} did not do what was asked"
     );
-}
-
-fn unauthorized(detail: &str) -> Problem {
-    Problem::new(
-        StatusCode::UNAUTHORIZED,
-        "/problems/unauthorized",
-        "Not authenticated",
-        detail,
-    )
 }
 
 fn not_json(problem: &str) -> Problem {

@@ -118,7 +118,7 @@ impl Refusal {
 
     fn problem(&self) -> Problem {
         match self {
-            Self::Access(error) => access(error),
+            Self::Access(error) => error.problem(),
             Self::NoIdempotencyKey => Problem::new(
                 StatusCode::BAD_REQUEST,
                 "/problems/invalid-parameter",
@@ -159,42 +159,6 @@ impl Refusal {
                 ..Problem::unavailable()
             },
         }
-    }
-}
-
-fn access(error: &AccessError) -> Problem {
-    let unauthorized = |detail: &str| {
-        Problem::new(
-            StatusCode::UNAUTHORIZED,
-            "/problems/unauthorized",
-            "Not authenticated",
-            detail,
-        )
-    };
-    match error {
-        AccessError::NoKey => {
-            unauthorized("Send a key in the header `Authorization: Bearer <key>`.")
-        }
-        AccessError::UnknownKey => unauthorized("This key is not known, or was revoked."),
-        AccessError::Forbidden => Problem::new(
-            StatusCode::FORBIDDEN,
-            "/problems/forbidden",
-            "Not allowed",
-            "This key does not reach the tenant that the path names.",
-        ),
-        AccessError::Tenant(error) => Problem::new(
-            StatusCode::BAD_REQUEST,
-            "/problems/invalid-parameter",
-            "A parameter is not right",
-            format!("`tenant`: {error}"),
-        ),
-        AccessError::NoTenant => Problem::new(
-            StatusCode::NOT_FOUND,
-            "/problems/not-found",
-            "Not found",
-            "There is no such tenant.",
-        ),
-        AccessError::Store(_) => Problem::unavailable(),
     }
 }
 

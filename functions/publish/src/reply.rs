@@ -154,7 +154,7 @@ impl Refusal {
     #[must_use]
     pub fn problem(&self) -> Problem {
         match self {
-            Self::NoProof => unauthorized(
+            Self::NoProof => Problem::unauthorized(
                 "Sign the event in the header `Rafiki-Signature`, or send a key in `Authorization: Bearer <key>`.",
             ),
             Self::Unauthentic(error) => Problem::new(
@@ -166,7 +166,7 @@ impl Refusal {
                      tenant's publisher `rafiki`, and the clock with ours."
                 ),
             ),
-            Self::Access(error) => access(error),
+            Self::Access(error) => error.problem(),
             Self::Body(BodyError::TooLong(most)) => Problem {
                 detail: format!(
                     "At most {most} bytes are taken here: {EVENT_MOST} for an event, {ARRAY_MOST} for an array of up \
@@ -213,41 +213,5 @@ impl Refusal {
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }
         response
-    }
-}
-
-fn unauthorized(detail: &str) -> Problem {
-    Problem::new(
-        StatusCode::UNAUTHORIZED,
-        "/problems/unauthorized",
-        "Not authenticated",
-        detail,
-    )
-}
-
-fn access(error: &AccessError) -> Problem {
-    match error {
-        AccessError::NoKey | AccessError::UnknownKey => {
-            unauthorized("This key is not known, or was revoked.")
-        }
-        AccessError::Forbidden => Problem::new(
-            StatusCode::FORBIDDEN,
-            "/problems/forbidden",
-            "Not allowed",
-            "This key does not reach what the request asks for.",
-        ),
-        AccessError::Tenant(error) => Problem::new(
-            StatusCode::BAD_REQUEST,
-            "/problems/invalid-parameter",
-            "A parameter is not right",
-            format!("`tenant`: {error}"),
-        ),
-        AccessError::NoTenant => Problem::new(
-            StatusCode::NOT_FOUND,
-            "/problems/not-found",
-            "Not found",
-            "There is no tenant of this name here; make it first.",
-        ),
-        AccessError::Store(_) => Problem::unavailable(),
     }
 }
