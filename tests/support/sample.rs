@@ -1,6 +1,6 @@
 //! Samples of every record, with a word or two to tell them apart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use shared::delivery::{
@@ -14,7 +14,10 @@ use shared::ids::{
 use shared::money::{Currency, Money};
 use shared::platform::account::{Locked, Settings};
 use shared::platform::{BillingAccount, Platform};
-use shared::recovery::{Charge, Decline, Intent, IntentKey, Order, Signal, SignalKind, Status};
+use shared::recovery::{
+    Charge, ChargeId, Decline, Details, Intent, IntentKey, Order, Signal, SignalKind, Status,
+    Terms, TriggeredBy,
+};
 use shared::secret::Secret;
 use shared::store::KeyRecord;
 
@@ -134,7 +137,10 @@ pub fn account(tenant: &TenantId, profile: &str, account: &str) -> BillingAccoun
         locked: Locked::default(),
         settings: Settings {
             api_base_url: None,
-            retry_threshold: Some(4),
+            terms: Terms {
+                retry_threshold: 4,
+                ..Terms::default()
+            },
         },
     }
 }
@@ -186,12 +192,21 @@ pub fn signal(invoice: &str, n: u32, kind: SignalKind) -> Signal {
             id,
         },
         amount,
+        left: None,
+        tries: None,
+        next_try: None,
         charge: Some(Charge {
-            key: ChargeKey::parse(format!("ch_3PqRsTuVwXyZ{n:04}")).expect("a valid id"),
+            ids: BTreeSet::from([ChargeId::Psp(
+                ChargeKey::parse(format!("ch_3PqRsTuVwXyZ{n:04}")).expect("a valid id"),
+            )]),
             status,
-            amount,
-            transaction_id: Some(format!("pi_3PqRsTuVwXyZ{n:04}")),
-            decline,
+            triggered_by: TriggeredBy::External,
+            retry: None,
+            details: Details {
+                transaction_id: Some(format!("pi_3PqRsTuVwXyZ{n:04}")),
+                decline,
+                ..Details::of(amount)
+            },
         }),
     }
 }
@@ -200,6 +215,7 @@ fn decline() -> Decline {
     Decline {
         code: "card_declined".to_owned(),
         message: Some("Your card was declined.".to_owned()),
+        ..Decline::default()
     }
 }
 
@@ -215,7 +231,7 @@ pub fn intent(invoice: &str, signals: u32, last: SignalKind) -> Intent {
             SignalKind::PaymentFailed
         },
     );
-    let mut intent = Intent::open(&first).expect("it tells of an invoice");
+    let mut intent = Intent::open(&first, at(1)).expect("it tells of an invoice");
     for n in 1..=signals {
         let kind = if n == signals {
             last

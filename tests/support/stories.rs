@@ -8,7 +8,7 @@ use shared::ids::{ConnectorAccountId, EventId, ProfileId, TenantId};
 use shared::platform::account::{Locked, Settings};
 use shared::platform::{BillingAccount, Interpretation, Platform};
 use shared::queue::Task;
-use shared::queue::task::SignalTask;
+use shared::queue::task::{SignalTask, ThinTask};
 use shared::secret::Secret;
 use shared::signature::stripe;
 
@@ -53,6 +53,10 @@ pub fn signal(body: &str) -> Result<Task> {
         Interpretation::Signal(signal) => Ok(Task::Signal(SignalTask {
             tenant: account.tenant,
             signal: *signal,
+        })),
+        Interpretation::Thin(thin) => Ok(Task::Thin(ThinTask {
+            tenant: account.tenant,
+            thin: *thin,
         })),
         Interpretation::Ignored(_) => bail!("the fixture is of no interest to recovery"),
     }

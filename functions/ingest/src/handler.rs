@@ -11,7 +11,7 @@ use shared::body::receive_json;
 use shared::ids::{ConnectorAccountId, ProfileId, TenantId};
 use shared::platform::{BillingAccount, Interpretation};
 use shared::problem::Problem;
-use shared::queue::task::{IgnoredTask, SignalTask, send};
+use shared::queue::task::{IgnoredTask, SignalTask, ThinTask, send};
 use shared::queue::{Enqueue, Task};
 use shared::signature::VerifyError;
 use shared::store::BillingAccounts;
@@ -129,6 +129,13 @@ impl Ingest {
                 Task::Signal(SignalTask {
                     tenant,
                     signal: *signal,
+                }),
+                Accepted::Queued,
+            ),
+            Interpretation::Thin(thin) => (
+                Task::Thin(ThinTask {
+                    tenant,
+                    thin: *thin,
                 }),
                 Accepted::Queued,
             ),

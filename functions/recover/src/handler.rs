@@ -64,7 +64,11 @@ impl Handle for Recover {
         let done = match task {
             Task::Signal(task) => self.signal(task).await,
             Task::Ignored(task) => self.ignored(task).await,
-            Task::Publish(_) | Task::Deliver(_) => Ok(Disposition::Done),
+            Task::Thin(_)
+            | Task::Lever(_)
+            | Task::RecordBack(_)
+            | Task::Publish(_)
+            | Task::Deliver(_) => Ok(Disposition::Done),
         };
         match done {
             Ok(disposition) => disposition,

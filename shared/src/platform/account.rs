@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Platform;
 use crate::ids::{ConnectorAccountId, ProfileId, TenantId};
+use crate::recovery::Terms;
 use crate::secret::Secret;
 
 /// A billing account, with its secrets open for use.
@@ -50,7 +51,7 @@ pub struct Settings {
     /// Where the platform's API is, if not at its usual place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_base_url: Option<String>,
-    /// How many tries the platform has before ours begin.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_threshold: Option<u32>,
+    /// What was agreed on for the recovery of its invoices.
+    #[serde(default)]
+    pub terms: Terms,
 }

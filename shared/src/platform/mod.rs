@@ -5,6 +5,7 @@
 //! fixtures; nothing else changes.
 
 pub mod account;
+pub mod api;
 mod field;
 pub mod stripe;
 
@@ -13,10 +14,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use account::BillingAccount;
+pub use api::{Api, ApiRequest, Enriching};
 pub use field::{FieldError, Problem};
 
-use crate::event::{EventType, Source};
-use crate::ids::SignalId;
+use crate::event::{EventType, Json, Source};
+use crate::ids::{ConnectorAccountId, ProfileId, SignalId};
 use crate::recovery::{IntentKey, Signal};
 use crate::signature::{Verified, VerifyError};
 
@@ -25,8 +27,30 @@ use crate::signature::{Verified, VerifyError};
 pub enum Interpretation {
     /// It tells of an invoice to collect.
     Signal(Box<Signal>),
+    /// It tells of an invoice to collect, but not enough: the platform is to be asked for the rest.
+    Thin(Box<Thin>),
     /// It is genuine and of no interest here.
     Ignored(Ignored),
+}
+
+/// A genuine notification that says too little by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Thin {
+    /// The platform's id of the notification.
+    pub id: SignalId,
+    /// The platform.
+    pub platform: Platform,
+    /// The business profile.
+    pub profile_id: ProfileId,
+    /// The billing account.
+    pub connector_account_id: ConnectorAccountId,
+    /// When the platform says that it happened.
+    pub at: Timestamp,
+    /// The notification, as it came.
+    pub notification: Json,
+    /// What it tells by itself, if that is a signal: what we go on with if the platform does not tell more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Signal>,
 }
 
 /// A genuine notification of a type that we don't handle.
@@ -82,6 +106,14 @@ impl Platform {
     pub fn adapter(self) -> &'static dyn Adapter {
         match self {
             Self::Stripe => &stripe::Stripe,
+        }
+    }
+
+    /// What is asked of the platform's API behind the door; `None` where there is none to ask.
+    #[must_use]
+    pub fn api(self) -> Option<&'static dyn Api> {
+        match self {
+            Self::Stripe => None,
         }
     }
 

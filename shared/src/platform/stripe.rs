@@ -3,8 +3,11 @@
 //! - Signature: [`crate::signature::stripe`].
 //! - Order key: `created` of the event; signals of one second rank failed < given up < paid, as an invoice lives.
 //! - Charge key: `charge` of the invoice. Basil took it away; there a failed charge is known by the invoice and its
-//!   `attempt_count`, and the successful one, of which an invoice has but one, by the invoice.
+//!   `attempt_count`, and the successful one, of which an invoice has but one, by the invoice. The count tells of the
+//!   platform's own retries only, so it is no id of a charge that has a better one.
 //! - Money: integers of ISO 4217 minor units but for three currencies ([`digits`]).
+
+use std::collections::BTreeSet;
 
 use http::HeaderMap;
 use jiff::Timestamp;
@@ -13,9 +16,9 @@ use serde::{Deserialize, Deserializer};
 use super::field::{FieldError, Problem, at, read};
 use super::{Adapter, BillingAccount, Ignored, Interpretation, Platform, intent_key};
 use crate::event::{EventType, Source};
-use crate::ids::{ChargeKey, InvoiceId, SignalId};
+use crate::ids::{ChargeKey, IdError, InvoiceId, SignalId};
 use crate::money::{Currency, Money, MoneyError};
-use crate::recovery::{Charge, Order, Signal, SignalKind, Status};
+use crate::recovery::{Charge, ChargeId, Details, Order, Signal, SignalKind, Status, TriggeredBy};
 use crate::signature::{TOLERANCE, Verified, VerifyError, stripe};
 
 /// The adapter.
@@ -70,11 +73,14 @@ impl Adapter for Stripe {
             Money::from_scaled(amount, digits(currency), currency).map_err(at(field))
         };
         let amount = money(invoice.amount_due, "data.object.amount_due")?;
+        let left = money(invoice.amount_remaining, "data.object.amount_remaining")?;
+        let next_try = invoice
+            .next_payment_attempt
+            .map(|second| Timestamp::from_second(second).map_err(|_| Problem::Time))
+            .transpose()
+            .map_err(at("data.object.next_payment_attempt"))?;
         let charged = match kind {
-            SignalKind::PaymentFailed => Some((
-                Status::Failed,
-                money(invoice.amount_remaining, "data.object.amount_remaining")?,
-            )),
+            SignalKind::PaymentFailed => Some((Status::Failed, left)),
             SignalKind::PaymentSucceeded if invoice.charged() => Some((
                 Status::Succeeded,
                 money(invoice.amount_paid, "data.object.amount_paid")?,
@@ -86,16 +92,18 @@ impl Adapter for Stripe {
         };
         let charge = charged
             .map(|(status, amount)| {
-                let key = invoice
-                    .charge_key(status)
+                let ids = invoice
+                    .charge_ids(status)
                     .map_err(at("data.object.charge"))?;
-                let transaction_id = invoice.payment_intent.clone();
                 Ok(Charge {
-                    key,
+                    ids,
                     status,
-                    amount,
-                    transaction_id,
-                    decline: None,
+                    triggered_by: TriggeredBy::External,
+                    retry: None,
+                    details: Details {
+                        transaction_id: invoice.payment_intent.clone(),
+                        ..Details::of(amount)
+                    },
                 })
             })
             .transpose()?;
@@ -110,6 +118,9 @@ impl Adapter for Stripe {
             intent: intent_key(account, invoice.id),
             kind,
             amount,
+            left: Some(left),
+            tries: Some(invoice.attempt_count),
+            next_try,
             charge,
         })))
     }
@@ -168,6 +179,8 @@ struct Invoice {
     charge: Option<Option<String>>,
     #[serde(default)]
     payment_intent: Option<String>,
+    #[serde(default)]
+    next_payment_attempt: Option<i64>,
 }
 
 fn present<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<String>>, D::Error> {
@@ -183,14 +196,18 @@ impl Invoice {
         }
     }
 
-    fn charge_key(&self, status: Status) -> Result<ChargeKey, crate::ids::IdError> {
-        match (&self.charge, status) {
-            (Some(Some(charge)), _) => ChargeKey::parse(charge),
-            (Some(None) | None, Status::Succeeded) => ChargeKey::parse(format!("{}:paid", self.id)),
-            (Some(None) | None, Status::Failed | Status::Pending) => {
-                ChargeKey::parse(format!("{}:{}", self.id, self.attempt_count))
+    fn charge_ids(&self, status: Status) -> Result<BTreeSet<ChargeId>, IdError> {
+        let id = match (&self.charge, status) {
+            (Some(Some(charge)), _) => ChargeId::Psp(ChargeKey::parse(charge)?),
+            (Some(None) | None, Status::Succeeded) => {
+                ChargeId::Platform(ChargeKey::parse(format!("{}:paid", self.id))?)
             }
-        }
+            (Some(None) | None, Status::Failed | Status::Pending) => {
+                let counted = format!("{}:{}", self.id, self.attempt_count);
+                ChargeId::Platform(ChargeKey::parse(counted)?)
+            }
+        };
+        Ok(BTreeSet::from([id]))
     }
 }
 
@@ -315,7 +332,7 @@ mod tests {
             let charge = signal
                 .charge
                 .as_ref()
-                .map(|c| (c.key.as_str(), c.status, c.amount.amount));
+                .and_then(|c| Some((c.key()?.as_str(), c.status, c.details.amount.amount)));
             assert_eq!((signal.kind, signal.amount.amount, charge), want, "{name}");
             assert_eq!(signal.intent.invoice_id.as_str(), "in_1QfInv", "{name}");
             assert_eq!(signal.amount.currency.code(), "USD", "{name}");

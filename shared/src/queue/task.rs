@@ -10,8 +10,8 @@ use super::{Enqueue, Message, Queue, QueueError};
 use crate::delivery::{DeliveryKey, Guard};
 use crate::event::{Event, Role};
 use crate::ids::{EndpointId, Round, TenantId};
-use crate::platform::Ignored;
-use crate::recovery::Signal;
+use crate::platform::{Ignored, Thin};
+use crate::recovery::{IntentKey, Pull, Signal};
 
 /// One piece of work for a queue's reader.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,8 +19,14 @@ use crate::recovery::Signal;
 pub enum Task {
     /// For `recover`: what a billing platform told us.
     Signal(SignalTask),
+    /// For `recover`: a genuine notification of which the platform has to tell the rest.
+    Thin(ThinTask),
     /// For `recover`: a genuine notification that is of no interest, to be recorded as such.
     Ignored(IgnoredTask),
+    /// For `recover`: what an operator does to an intent.
+    Lever(LeverTask),
+    /// For `recover`: a platform is to be told of a success that it does not know.
+    RecordBack(RecordBackTask),
     /// For `fanout`: an event to be recorded and given to its endpoints.
     Publish(PublishTask),
     /// For `deliver`: an event to be posted to one endpoint.
@@ -34,6 +40,35 @@ pub struct SignalTask {
     pub tenant: TenantId,
     /// The signal.
     pub signal: Signal,
+}
+
+/// See [`Task::Thin`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThinTask {
+    /// Whose billing account it came from.
+    pub tenant: TenantId,
+    /// The notification.
+    pub thin: Thin,
+}
+
+/// See [`Task::Lever`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeverTask {
+    /// Whose intent it is.
+    pub tenant: TenantId,
+    /// The intent.
+    pub intent: IntentKey,
+    /// What was done to it, and by whom.
+    pub pull: Pull,
+}
+
+/// See [`Task::RecordBack`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordBackTask {
+    /// Whose intent it is.
+    pub tenant: TenantId,
+    /// The intent, which says what to tell.
+    pub intent: IntentKey,
 }
 
 /// See [`Task::Ignored`].
@@ -127,7 +162,11 @@ impl Task {
     #[must_use]
     pub fn queue(&self) -> Queue {
         match self {
-            Self::Signal(_) | Self::Ignored(_) => Queue::Recover,
+            Self::Signal(_)
+            | Self::Thin(_)
+            | Self::Ignored(_)
+            | Self::Lever(_)
+            | Self::RecordBack(_) => Queue::Recover,
             Self::Publish(_) => Queue::Fanout,
             Self::Deliver(_) => Queue::Deliver,
         }
@@ -138,7 +177,10 @@ impl Task {
     pub fn tenant(&self) -> &TenantId {
         match self {
             Self::Signal(task) => &task.tenant,
+            Self::Thin(task) => &task.tenant,
             Self::Ignored(task) => &task.tenant,
+            Self::Lever(task) => &task.tenant,
+            Self::RecordBack(task) => &task.tenant,
             Self::Publish(task) => &task.tenant,
             Self::Deliver(task) => &task.tenant,
         }
@@ -148,7 +190,12 @@ impl Task {
     fn group(&self) -> String {
         let parts = match self {
             Self::Deliver(task) => format!("{}\u{1f}{}", task.tenant, task.endpoint),
-            Self::Signal(_) | Self::Ignored(_) | Self::Publish(_) => self.tenant().to_string(),
+            Self::Signal(_)
+            | Self::Thin(_)
+            | Self::Ignored(_)
+            | Self::Lever(_)
+            | Self::RecordBack(_)
+            | Self::Publish(_) => self.tenant().to_string(),
         };
         let hash = digest(&SHA256, parts.as_bytes());
         HEXLOWER.encode(hash.as_ref().get(..16).unwrap_or_default())

@@ -1,40 +1,25 @@
 //! One charge of an invoice, joined from every signal that spoke of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Charge, Decline, Order, TriggeredBy};
-use crate::money::Money;
-
-/// How a charge stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// Under way.
-    Pending,
-    /// Declined, or it ended without money.
-    Failed,
-    /// The money was collected.
-    Succeeded,
-}
+use super::{Charge, ChargeId, Decline, Details, Instrument, Order, Status, TriggeredBy};
+use crate::ids::ChargeKey;
 
 /// What signals said of a charge in one status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fact {
-    /// The earliest signal that said so; the other fields are that signal's.
+    /// The earliest signal that said so.
     pub first: Order,
     /// The latest signal that said so.
     pub last: Order,
-    /// What was charged, in minor units.
-    pub amount: Money,
-    /// The payment service provider's transaction, where the platform names one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub transaction_id: Option<String>,
-    /// Why it failed, where the platform says so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decline: Option<Decline>,
+    /// The signal that `details` are of: the earliest of those that know most.
+    pub told_by: Order,
+    /// What is known of the charge.
+    #[serde(flatten)]
+    pub details: Details,
 }
 
 impl Fact {
@@ -42,62 +27,139 @@ impl Fact {
         Self {
             first: order.clone(),
             last: order.clone(),
-            amount: charge.amount,
-            transaction_id: charge.transaction_id.clone(),
-            decline: charge.decline.clone(),
+            told_by: order.clone(),
+            details: charge.details.clone(),
         }
     }
 
-    /// The earliest signal gives the content, the latest one the place in time.
     fn join(&mut self, other: Self) {
-        let last = self.last.clone().max(other.last.clone());
-        if other.first < self.first {
-            *self = other;
+        self.first = self.first.clone().min(other.first);
+        self.last = self.last.clone().max(other.last);
+        let rank = |details: &Details, order: &Order| (details.enrichment, order.clone());
+        if rank(&other.details, &other.told_by) < rank(&self.details, &self.told_by) {
+            self.details = other.details;
+            self.told_by = other.told_by;
         }
-        self.last = last;
     }
 }
 
 /// One charge of an invoice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
+    /// Everything it is known by; never empty.
+    pub ids: BTreeSet<ChargeId>,
     /// Who made the charge.
     pub triggered_by: TriggeredBy,
+    /// Which of our retries it answers, where the merchant said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<u32>,
     /// What we know of it, by status.
     pub facts: BTreeMap<Status, Fact>,
 }
 
 impl Attempt {
-    /// An attempt of which nothing is known but who made it.
+    /// An attempt as one signal tells of it.
     #[must_use]
-    pub fn new(triggered_by: TriggeredBy) -> Self {
+    pub fn of(charge: &Charge, order: &Order) -> Self {
         Self {
-            triggered_by,
-            facts: BTreeMap::new(),
+            ids: charge.ids.clone(),
+            triggered_by: charge.triggered_by,
+            retry: charge.retry,
+            facts: BTreeMap::from([(charge.status, Fact::of(charge, order))]),
         }
     }
 
-    /// Joins what a signal says of this charge.
-    pub fn join(&mut self, charge: &Charge, order: &Order) {
-        let fact = Fact::of(charge, order);
-        self.facts
-            .entry(charge.status)
-            .and_modify(|known| known.join(fact.clone()))
-            .or_insert(fact);
+    /// Whether both are one charge: they share an id.
+    #[must_use]
+    pub fn is_same(&self, ids: &BTreeSet<ChargeId>) -> bool {
+        !self.ids.is_disjoint(ids)
+    }
+
+    /// Joins what else is known of this charge. Who reports a charge as ours knows better than who does not.
+    pub fn join(&mut self, other: Self) {
+        self.ids.extend(other.ids);
+        if other.triggered_by == TriggeredBy::Internal {
+            self.triggered_by = TriggeredBy::Internal;
+        }
+        self.retry = match (self.retry, other.retry) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        for (status, fact) in other.facts {
+            match self.facts.remove(&status) {
+                Some(mut known) => {
+                    known.join(fact);
+                    self.facts.insert(status, known);
+                }
+                None => {
+                    self.facts.insert(status, fact);
+                }
+            }
+        }
+    }
+
+    /// The strongest of its ids, by which it is shown.
+    ///
+    /// # Panics
+    /// Never: an attempt has an id from the first.
+    #[must_use]
+    pub fn key(&self) -> &ChargeKey {
+        self.ids
+            .first()
+            .map(ChargeId::key)
+            .expect("an attempt has an id from the first, and only gains more")
     }
 
     /// How the charge stands: what the latest signal said.
     #[must_use]
     pub fn status(&self) -> Option<Status> {
+        self.latest_fact().map(|(status, _)| status)
+    }
+
+    fn latest_fact(&self) -> Option<(Status, &Fact)> {
         self.facts
             .iter()
             .max_by_key(|(_, fact)| &fact.last)
-            .map(|(status, _)| *status)
+            .map(|(status, fact)| (*status, fact))
     }
 
     /// When the latest signal about it happened.
     #[must_use]
     pub fn latest(&self) -> Option<Timestamp> {
         self.facts.values().map(|fact| fact.last.at).max()
+    }
+
+    /// When the charge was made: as the platform says, else when the first signal of it happened.
+    #[must_use]
+    pub fn made_at(&self) -> Option<Timestamp> {
+        let said = |fact: &Fact| fact.details.made_at;
+        let happened = || self.facts.values().map(|fact| fact.first.at).min();
+        self.facts.values().filter_map(said).min().or_else(happened)
+    }
+
+    /// Why it failed, where that is known.
+    #[must_use]
+    pub fn decline(&self) -> Option<&Decline> {
+        self.facts.get(&Status::Failed)?.details.decline.as_ref()
+    }
+
+    /// What was charged, as the latest signal that knows it says.
+    #[must_use]
+    pub fn instrument(&self) -> Option<&Instrument> {
+        self.known(|details| details.instrument.as_ref())
+    }
+
+    /// The platform's id of the gateway it went through, as the latest signal that knows it says.
+    #[must_use]
+    pub fn gateway(&self) -> Option<&str> {
+        self.known(|details| details.gateway.as_deref())
+    }
+
+    fn known<'a, T: 'a>(&'a self, of: impl Fn(&'a Details) -> Option<T>) -> Option<T> {
+        let facts = self.facts.values();
+        facts
+            .filter_map(|fact| Some((&fact.last, of(&fact.details)?)))
+            .max_by(|(one, _), (other, _)| one.cmp(other))
+            .map(|(_, known)| known)
     }
 }

@@ -1,11 +1,13 @@
 //! One invoice to collect, with its attempts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Charge, Fact, Order, Signal, SignalKind, Status, TriggeredBy};
+use super::{
+    Attempt, Charge, Fact, Instrument, Order, Pull, RecordBack, Retry, Signal, SignalKind, Status,
+};
 use crate::event::Source;
 use crate::ids::{ChargeKey, ConnectorAccountId, InvoiceId, ProfileId, SignalId};
 use crate::money::Money;
@@ -76,8 +78,28 @@ pub struct Intent {
     pub state: State,
     /// The signal that said so.
     said: Order,
-    /// Its charges, by what tells them apart.
-    pub attempts: BTreeMap<ChargeKey, Attempt>,
+    /// Its charges, by their strongest ids.
+    pub attempts: Vec<Attempt>,
+    /// What is left to collect, in minor units, and the latest signal that said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    left: Option<(Order, Money)>,
+    /// How many charges were tried, as the platform counts them.
+    #[serde(default)]
+    platform_tries: u32,
+    /// When the platform charges next itself, if it does, and the latest signal that said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    announced: Option<(Order, Option<Timestamp>)>,
+    /// When it was first recorded.
+    pub opened_at: Timestamp,
+    /// Where its retries stand.
+    #[serde(default)]
+    pub retry: Retry,
+    /// What operators did to it, the last ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pulls: Vec<Pull>,
+    /// How telling the platform of a success stands, where that is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record_back: Option<RecordBack>,
     /// Signals seen, with the time they happened.
     seen: BTreeMap<SignalId, Timestamp>,
 }
@@ -85,7 +107,7 @@ pub struct Intent {
 impl Intent {
     /// What a first signal tells of an invoice; `None` if it tells nothing of it.
     #[must_use]
-    pub fn open(signal: &Signal) -> Option<Self> {
+    pub fn open(signal: &Signal, now: Timestamp) -> Option<Self> {
         let state = State::said_by(signal.kind)?;
         Some(Self {
             key: signal.intent.clone(),
@@ -94,7 +116,14 @@ impl Intent {
             first: signal.order.clone(),
             state,
             said: signal.order.clone(),
-            attempts: BTreeMap::new(),
+            attempts: Vec::new(),
+            left: None,
+            platform_tries: 0,
+            announced: None,
+            opened_at: now,
+            retry: Retry::default(),
+            pulls: Vec::new(),
+            record_back: None,
             seen: BTreeMap::new(),
         })
     }
@@ -121,14 +150,16 @@ impl Intent {
     #[must_use]
     pub fn has_failed(&self) -> bool {
         self.attempts
-            .values()
+            .iter()
             .any(|attempt| attempt.facts.contains_key(&Status::Failed))
     }
 
     /// The attempt that `charge` speaks of.
     #[must_use]
     pub fn attempt(&self, charge: &Charge) -> Option<&Attempt> {
-        self.attempts.get(&charge.key)
+        self.attempts
+            .iter()
+            .find(|attempt| attempt.is_same(&charge.ids))
     }
 
     /// The charge that collected the invoice, where one did.
@@ -136,8 +167,47 @@ impl Intent {
     pub fn collected_by(&self) -> Option<(&ChargeKey, &Fact)> {
         self.attempts
             .iter()
-            .filter_map(|(key, attempt)| Some((key, attempt.facts.get(&Status::Succeeded)?)))
+            .filter_map(|attempt| Some((attempt.key(), attempt.facts.get(&Status::Succeeded)?)))
             .find(|(_, fact)| fact.last == self.said)
+    }
+
+    /// What is left to collect, in minor units: what the platform says, else all that the invoice asks for.
+    #[must_use]
+    pub fn left(&self) -> Money {
+        self.left.as_ref().map_or(self.amount, |(_, left)| *left)
+    }
+
+    /// How many charges were tried, by whomever: those that we know of, or as many as the platform counts.
+    #[must_use]
+    pub fn tried(&self) -> u32 {
+        let known = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX);
+        known.max(self.platform_tries)
+    }
+
+    /// When the platform charges next itself, as far as it said.
+    #[must_use]
+    pub fn announced(&self) -> Option<Timestamp> {
+        self.announced.as_ref().and_then(|(_, at)| *at)
+    }
+
+    /// What was charged last, where that is known.
+    #[must_use]
+    pub fn instrument(&self) -> Option<&Instrument> {
+        self.by_time().find_map(Attempt::instrument)
+    }
+
+    /// The platform's id of the gateway that was charged through last, where that is known.
+    #[must_use]
+    pub fn gateway(&self) -> Option<&str> {
+        self.by_time().find_map(Attempt::gateway)
+    }
+
+    /// The charges, the latest first.
+    pub(super) fn by_time(&self) -> impl Iterator<Item = &Attempt> {
+        let mut attempts: Vec<_> = self.attempts.iter().collect();
+        attempts
+            .sort_by(|one, other| (other.made_at(), other.key()).cmp(&(one.made_at(), one.key())));
+        attempts.into_iter()
     }
 
     /// Joins `signal`, which happened about `now`.
@@ -152,13 +222,32 @@ impl Intent {
             self.first = signal.order.clone();
             self.amount = signal.amount;
         }
+        if let Some(left) = signal.left
+            && later(&self.left, &signal.order)
+        {
+            self.left = Some((signal.order.clone(), left));
+        }
+        if signal.kind == SignalKind::PaymentFailed && later(&self.announced, &signal.order) {
+            self.announced = Some((signal.order.clone(), signal.next_try));
+        }
+        self.platform_tries = self.platform_tries.max(signal.tries.unwrap_or_default());
         if let Some(charge) = &signal.charge {
-            self.attempts
-                .entry(charge.key.clone())
-                .or_insert_with(|| Attempt::new(TriggeredBy::External))
-                .join(charge, &signal.order);
+            self.attribute(charge, &signal.order);
         }
         self.remember(signal, now);
+    }
+
+    /// Joins a charge with every attempt that shares an id with it: what was taken for two may turn out to be one.
+    fn attribute(&mut self, charge: &Charge, order: &Order) {
+        let mut joined = Attempt::of(charge, order);
+        let mut ids: BTreeSet<_> = charge.ids.clone();
+        while let Some(place) = self.attempts.iter().position(|it| it.is_same(&ids)) {
+            let same = self.attempts.remove(place);
+            ids.extend(same.ids.iter().cloned());
+            joined.join(same);
+        }
+        self.attempts.push(joined);
+        self.attempts.sort_by(|one, other| one.ids.cmp(&other.ids));
     }
 
     fn remember(&mut self, signal: &Signal, now: Timestamp) {
@@ -176,4 +265,9 @@ impl Intent {
             }
         }
     }
+}
+
+/// Whether a signal in this place says something later than what is known.
+fn later<T>(known: &Option<(Order, T)>, order: &Order) -> bool {
+    known.as_ref().is_none_or(|(known, _)| order > known)
 }

@@ -7,14 +7,24 @@
 
 mod action;
 mod attempt;
+mod charge;
 mod intent;
+mod ledger;
+mod network;
+mod retry;
 mod signal;
 mod step;
+mod terms;
 
 pub use action::{Action, action};
-pub use attempt::{Attempt, Fact, Status};
+pub use attempt::{Attempt, Fact};
+pub use charge::{Card, Charge, ChargeId, Decline, Details, Enrichment, Instrument, Status};
 pub use intent::{Intent, IntentKey, State};
-pub use signal::{Charge, Decline, Order, Signal, SignalKind};
+pub use ledger::{Claim, TokenLedger};
+pub use network::{Limits, Network};
+pub use retry::{EndReason, Hold, Hurry, Issue, Lever, Pull, RecordBack, Recording, Retry, Stage};
+pub use signal::{Order, Signal, SignalKind};
 pub use step::{Step, step};
+pub use terms::{Mode, Terms};
 
 pub use crate::event::recovery::TriggeredBy;

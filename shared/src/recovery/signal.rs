@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{IntentKey, Status};
+use super::{Charge, IntentKey};
 use crate::event::Source;
-use crate::ids::{ChargeKey, SignalId};
+use crate::ids::SignalId;
 use crate::money::Money;
 
 /// One notification of a billing platform about one invoice.
@@ -23,6 +23,15 @@ pub struct Signal {
     pub order: Order,
     /// What the invoice asks for, in minor units.
     pub amount: Money,
+    /// What of it is still to be collected, in minor units, where the platform says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Money>,
+    /// How many charges the platform says were tried so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tries: Option<u32>,
+    /// When the platform says that it will charge next itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_try: Option<Timestamp>,
     /// The charge it speaks of; absent where an invoice changed without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub charge: Option<Charge>,
@@ -56,32 +65,4 @@ pub struct Order {
     pub rank: u8,
     /// The signal's id.
     pub id: SignalId,
-}
-
-/// One charge of an invoice, as a signal tells of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Charge {
-    /// What tells it from the invoice's other charges: the PSP's charge id, else the transaction id, else the
-    /// platform's transaction id, else what the platform counts its charges by.
-    pub key: ChargeKey,
-    /// How the charge stands.
-    pub status: Status,
-    /// What was charged, in minor units.
-    pub amount: Money,
-    /// The payment service provider's transaction, where the platform names one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub transaction_id: Option<String>,
-    /// Why it failed, where the platform says so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decline: Option<Decline>,
-}
-
-/// Why a charge failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Decline {
-    /// The code, as the platform or the PSP writes it.
-    pub code: String,
-    /// The text for humans.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
 }

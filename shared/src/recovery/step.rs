@@ -28,7 +28,7 @@ pub fn step(tenant: &TenantId, known: Option<Intent>, signal: &Signal, now: Time
     let seen = known
         .as_ref()
         .is_some_and(|intent| intent.has_seen(&signal.id));
-    let Some(mut intent) = known.or_else(|| Intent::open(signal)) else {
+    let Some(mut intent) = known.or_else(|| Intent::open(signal, now)) else {
         return Step {
             intent: None,
             changed: false,
@@ -81,18 +81,18 @@ impl Told<'_> {
             Status::Pending => Kind::RecoveryPaymentPending,
         };
         let fact = attempt.facts.get(&charge.status)?;
-        let decline = fact.decline.as_ref();
+        let decline = fact.details.decline.as_ref();
         let payment = Payment {
             invoice: self.invoice(),
-            charge: charge.key.clone(),
-            transaction_id: fact.transaction_id.clone(),
-            money: fact.amount,
+            charge: attempt.key().clone(),
+            transaction_id: fact.details.transaction_id.clone(),
+            money: fact.details.amount,
             triggered_by: attempt.triggered_by,
             error_code: decline.map(|decline| decline.code.clone()),
             error_message: decline.and_then(|decline| decline.message.clone()),
             occurred_at: fact.first.at,
         };
-        Some(self.event(kind, charge.key.as_str(), fact.first.at, json(&payment)))
+        Some(self.event(kind, attempt.key().as_str(), fact.first.at, json(&payment)))
     }
 
     fn recovered(&self) -> Event {
@@ -100,7 +100,7 @@ impl Told<'_> {
         let charge = collected.map(|(key, _)| key.clone());
         let (money, at) = collected
             .map_or((self.intent.amount, self.intent.since()), |(_, fact)| {
-                (fact.amount, fact.first.at)
+                (fact.details.amount, fact.first.at)
             });
         let transition = charge
             .as_ref()

@@ -1,5 +1,7 @@
 //! What one step promises, and the law that the order of arrival does not matter.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use proptest::prelude::*;
 
@@ -7,7 +9,7 @@ use super::*;
 use crate::event::Source;
 use crate::ids::{ChargeKey, ConnectorAccountId, InvoiceId, ProfileId, SignalId};
 use crate::money::{Currency, Money};
-use crate::recovery::{Decline, IntentKey, Order, SignalKind};
+use crate::recovery::{ChargeId, Decline, Details, IntentKey, Order, SignalKind};
 
 fn tenant() -> TenantId {
     TenantId::parse("acme").expect("a valid id")
@@ -48,15 +50,21 @@ fn signal(id: &str, second: i64, kind: SignalKind, charge: Option<&str>) -> Sign
             id,
         },
         amount: usd(2500),
+        left: None,
+        tries: None,
+        next_try: None,
         charge: charge.map(|key| Charge {
-            key: ChargeKey::parse(key).expect("a valid id"),
+            ids: BTreeSet::from([ChargeId::Psp(ChargeKey::parse(key).expect("a valid id"))]),
             status,
-            amount: usd(2500),
-            transaction_id: None,
-            decline: (status == Status::Failed).then(|| Decline {
-                code: "card_declined".into(),
-                message: None,
-            }),
+            triggered_by: TriggeredBy::External,
+            retry: None,
+            details: Details {
+                decline: (status == Status::Failed).then(|| Decline {
+                    code: "card_declined".into(),
+                    ..Decline::default()
+                }),
+                ..Details::of(usd(2500))
+            },
         }),
     }
 }
@@ -241,7 +249,7 @@ fn our_own_charge_echoed_calls_for_nothing() {
     let mut intent = step(&tenant(), None, &failed, at(1))
         .intent
         .expect("a failure opens an intent");
-    for attempt in intent.attempts.values_mut() {
+    for attempt in &mut intent.attempts {
         attempt.triggered_by = TriggeredBy::Internal;
     }
     let echo = signal("evt_2", 2, SignalKind::PaymentFailed, Some("ch_1"));

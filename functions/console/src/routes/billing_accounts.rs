@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use shared::ids::{ConnectorAccountId, ProfileId, TenantId};
 use shared::platform::account::{Locked, Settings};
 use shared::platform::{BillingAccount, Platform};
+use shared::recovery::Terms;
 use shared::secret::Secret;
 use shared::store::{AccountRecord, Claimed};
 
@@ -56,7 +57,7 @@ pub(crate) struct AccountBody {
     /// How many tries the platform has before ours begin: 0 to 100.
     #[serde(default)]
     #[schema(maximum = 100)]
-    retry_threshold: Option<u32>,
+    retry_threshold: u32,
 }
 
 /// Takes 1 to 5 secrets that are texts.
@@ -96,15 +97,15 @@ impl AccountBody {
         if let Some(url) = &self.api_base_url {
             check_url("api_base_url", url, &console.vetting)?;
         }
-        if self
-            .retry_threshold
-            .is_some_and(|threshold| threshold > 100)
-        {
+        if self.retry_threshold > 100 {
             return Err(Refusal::field("retry_threshold", "must be 0 to 100"));
         }
         let settings = Settings {
             api_base_url: self.api_base_url,
-            retry_threshold: self.retry_threshold,
+            terms: Terms {
+                retry_threshold: self.retry_threshold,
+                ..Terms::default()
+            },
         };
         let platform = self.platform;
         Ok(BillingAccount {

@@ -118,7 +118,7 @@ pub(crate) struct AccountView {
     /// Where the platform's API is, if not at its usual place.
     api_base_url: Option<String>,
     /// How many tries the platform has before ours begin.
-    retry_threshold: Option<u32>,
+    retry_threshold: u32,
     /// What is wrong with it and what to do, where a secret of it can't be opened.
     #[serde(skip_serializing_if = "Option::is_none")]
     broken: Option<&'static str>,
@@ -142,7 +142,7 @@ impl From<AccountRecord> for AccountView {
             webhook_secret_count: account.webhook_secrets.len(),
             has_api_key: account.api_key.is_some() || account.locked.api_key,
             api_base_url: account.settings.api_base_url,
-            retry_threshold: account.settings.retry_threshold,
+            retry_threshold: account.settings.terms.retry_threshold,
             broken: account.locked.any().then_some(ACCOUNT_LOCKED),
             created_at,
         }

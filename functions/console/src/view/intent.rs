@@ -110,10 +110,10 @@ pub(crate) struct AttemptView {
     facts: Vec<FactView>,
 }
 
-impl From<(&ChargeKey, &Attempt)> for AttemptView {
-    fn from((charge, attempt): (&ChargeKey, &Attempt)) -> Self {
+impl From<&Attempt> for AttemptView {
+    fn from(attempt: &Attempt) -> Self {
         Self {
-            charge: charge.clone(),
+            charge: attempt.key().clone(),
             triggered_by: attempt.triggered_by,
             status: attempt.status(),
             facts: attempt.facts.iter().map(FactView::from).collect(),
@@ -161,11 +161,16 @@ impl From<(&Status, &Fact)> for FactView {
             at: fact.first.at,
             last_at: fact.last.at,
             signal: fact.first.id.clone(),
-            amount: fact.amount.amount,
-            currency: fact.amount.currency,
-            transaction_id: fact.transaction_id.clone(),
-            error_code: fact.decline.as_ref().map(|decline| decline.code.clone()),
+            amount: fact.details.amount.amount,
+            currency: fact.details.amount.currency,
+            transaction_id: fact.details.transaction_id.clone(),
+            error_code: fact
+                .details
+                .decline
+                .as_ref()
+                .map(|decline| decline.code.clone()),
             error_message: fact
+                .details
                 .decline
                 .as_ref()
                 .and_then(|decline| decline.message.clone()),

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use shared::event::{Event, EventType};
 use shared::ids::{EndpointId, EventId, QuarantineId, SignalId, TenantId};
 use shared::queue::Task;
+use shared::queue::task::{LeverTask, RecordBackTask};
 use shared::store::{Cause, Quarantined};
 
 use crate::openapi::schema;
@@ -99,6 +100,17 @@ impl About {
             Ok(Task::Signal(task)) => Self {
                 signal: Some(task.signal.id),
                 resource: Some(task.signal.intent.invoice_id.as_str().to_owned()),
+                ..Self::default()
+            },
+            Ok(Task::Thin(task)) => Self {
+                signal: Some(task.thin.id),
+                ..Self::default()
+            },
+            Ok(
+                Task::Lever(LeverTask { intent, .. })
+                | Task::RecordBack(RecordBackTask { intent, .. }),
+            ) => Self {
+                resource: Some(intent.invoice_id.as_str().to_owned()),
                 ..Self::default()
             },
             Ok(Task::Ignored(task)) => Self {

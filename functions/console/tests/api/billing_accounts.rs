@@ -49,7 +49,7 @@ async fn an_account_is_made_replaced_and_told_without_its_secrets() {
         "webhook_secret_count": 2,
         "has_api_key": false,
         "api_base_url": null,
-        "retry_threshold": null,
+        "retry_threshold": 0,
         "created_at": START,
     });
     assert_eq!((replaced.status, &replaced.body), (200, &want));

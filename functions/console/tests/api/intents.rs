@@ -1,10 +1,15 @@
 //! Intents: an invoice with its charges and what was said of them.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use shared::event::Source;
 use shared::ids::{ChargeKey, ConnectorAccountId, InvoiceId, ProfileId, SignalId};
 use shared::money::{Currency, Money};
-use shared::recovery::{Charge, Decline, Intent, IntentKey, Order, Signal, SignalKind, Status};
+use shared::recovery::{
+    Charge, ChargeId, Decline, Details, Intent, IntentKey, Order, Signal, SignalKind, Status,
+    TriggeredBy,
+};
 use shared::store::Intents;
 
 use crate::support::{World, tenant_id};
@@ -19,6 +24,7 @@ fn signal(id: &str, kind: SignalKind, status: Status, second: i64) -> Signal {
     let decline = Decline {
         code: "card_declined".to_owned(),
         message: Some("No.".to_owned()),
+        ..Decline::default()
     };
     Signal {
         id: id.clone(),
@@ -31,12 +37,19 @@ fn signal(id: &str, kind: SignalKind, status: Status, second: i64) -> Signal {
         kind,
         order: Order { at, rank: 0, id },
         amount,
+        left: None,
+        tries: None,
+        next_try: None,
         charge: Some(Charge {
-            key: ChargeKey::parse("ch_1").expect("a valid id"),
+            ids: BTreeSet::from([ChargeId::Psp(ChargeKey::parse("ch_1").expect("a valid id"))]),
             status,
-            amount,
-            transaction_id: Some("pi_1".to_owned()),
-            decline: (status == Status::Failed).then_some(decline),
+            triggered_by: TriggeredBy::External,
+            retry: None,
+            details: Details {
+                transaction_id: Some("pi_1".to_owned()),
+                decline: (status == Status::Failed).then_some(decline),
+                ..Details::of(amount)
+            },
         }),
     }
 }
@@ -47,7 +60,7 @@ async fn an_intent_is_told_with_its_charges_and_facts() {
     world.tenant("acme").await;
     let failed = signal("evt_1", SignalKind::PaymentFailed, Status::Failed, 0);
     let paid = signal("evt_2", SignalKind::PaymentSucceeded, Status::Succeeded, 60);
-    let mut intent = Intent::open(&failed).expect("it tells of an invoice");
+    let mut intent = Intent::open(&failed, failed.order.at).expect("it tells of an invoice");
     intent.join(&failed, failed.order.at);
     intent.join(&paid, paid.order.at);
     let saved = world

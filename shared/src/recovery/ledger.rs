@@ -1,0 +1,91 @@
+//! How often one token was charged, and which invoice may charge it now: what all invoices of a token share.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{IntentKey, Network};
+use crate::time::later;
+
+/// Tries are counted within so long.
+const COUNTED: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// What is known of a token across the invoices that it pays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenLedger {
+    /// The network of the card behind it.
+    pub network: Network,
+    /// When it was charged, by invoice, within [`COUNTED`].
+    pub tries: BTreeMap<String, BTreeSet<Timestamp>>,
+    /// The decline after which it must not be charged again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_by: Option<String>,
+    /// The invoice that was told to charge it, and until when nobody else is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Claim>,
+}
+
+/// That an invoice's merchant was told to charge the token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The invoice.
+    pub intent: IntentKey,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+impl TokenLedger {
+    /// Replaces what is known of the tries of one invoice, and forgets what is no longer counted at `now`.
+    pub fn set(
+        &mut self,
+        intent: &IntentKey,
+        tries: impl IntoIterator<Item = Timestamp>,
+        now: Timestamp,
+    ) {
+        self.tries.insert(name(intent), tries.into_iter().collect());
+        for tries in self.tries.values_mut() {
+            tries.retain(|at| now.duration_since(*at) <= COUNTED);
+        }
+        self.tries.retain(|_, tries| !tries.is_empty());
+    }
+
+    /// The earliest time from `from` on at which the network takes one more try, so that no 24 hours and no 30 days hold
+    /// more than its limits.
+    #[must_use]
+    pub fn allowed_from(&self, from: Timestamp) -> Timestamp {
+        let limits = self.network.limits();
+        let mut tries: Vec<_> = self.tries.values().flatten().copied().collect();
+        tries.sort_unstable();
+        let room = |most: usize, window: SignedDuration| {
+            // The try that has to be out of the window for one more to fit: the last but `most - 1`.
+            let place = tries.len().checked_sub(most)?;
+            tries.get(place).map(|at| later(*at, window))
+        };
+        let day = room(limits.a_day, SignedDuration::from_hours(24));
+        let month = room(limits.in_30_days, COUNTED);
+        [Some(from), day, month]
+            .into_iter()
+            .flatten()
+            .max()
+            .unwrap_or(from)
+    }
+
+    /// Until when another invoice may not charge the token, if one was told to charge it.
+    #[must_use]
+    pub fn claimed_until(&self, intent: &IntentKey, now: Timestamp) -> Option<Timestamp> {
+        self.claim
+            .as_ref()
+            .filter(|claim| claim.intent != *intent && claim.until > now)
+            .map(|claim| claim.until)
+    }
+}
+
+fn name(intent: &IntentKey) -> String {
+    [
+        intent.profile_id.as_str(),
+        intent.connector_account_id.as_str(),
+        intent.invoice_id.as_str(),
+    ]
+    .join("/")
+}
