@@ -117,6 +117,14 @@ impl Platform {
         }
     }
 
+    /// How its notifications are known to be genuine, and so what its billing accounts keep.
+    #[must_use]
+    pub fn proof(self) -> Proof {
+        match self {
+            Self::Stripe => Proof::Secret,
+        }
+    }
+
     /// The wire name, which is also the source of its events.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -124,6 +132,17 @@ impl Platform {
             Self::Stripe => "stripe",
         }
     }
+}
+
+/// How a platform's notifications are known to be genuine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// They are signed with one of the account's webhook secrets.
+    Secret,
+    /// They come with a user and a password of HTTP Basic, which the account keeps as webhook secrets `user:password`.
+    Pair,
+    /// They come with a key of the tenant, so the account keeps nothing.
+    Key,
 }
 
 fn intent_key(account: &BillingAccount, invoice: crate::ids::InvoiceId) -> IntentKey {
