@@ -184,6 +184,7 @@ pub fn signal(invoice: &str, n: u32, kind: SignalKind) -> Signal {
     Signal {
         id: id.clone(),
         source: Source::new("stripe"),
+        by_merchant: false,
         intent: intent_key(invoice),
         kind,
         order: Order {

@@ -115,6 +115,7 @@ impl Adapter for Stripe {
             },
             id: envelope.id,
             source,
+            by_merchant: false,
             intent: intent_key(account, invoice.id),
             kind,
             amount,

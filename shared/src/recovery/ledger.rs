@@ -18,12 +18,24 @@ pub struct TokenLedger {
     pub network: Network,
     /// When it was charged, by invoice, within [`COUNTED`].
     pub tries: BTreeMap<String, BTreeSet<Timestamp>>,
-    /// The decline after which it must not be charged again.
+    /// The latest decline after which it must not be charged again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stopped_by: Option<String>,
+    pub stop: Option<Stop>,
+    /// When it last paid: what stopped it before is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paid_at: Option<Timestamp>,
     /// The invoice that was told to charge it, and until when nobody else is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,
+}
+
+/// That a token must not be charged again.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Stop {
+    /// When the charge was made that was declined so.
+    pub at: Timestamp,
+    /// The code that says so.
+    pub code: String,
 }
 
 /// That an invoice's merchant was told to charge the token.
@@ -69,6 +81,14 @@ impl TokenLedger {
             .flatten()
             .max()
             .unwrap_or(from)
+    }
+
+    /// Whether it must not be charged again.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stop
+            .as_ref()
+            .is_some_and(|stop| self.paid_at.is_none_or(|paid| stop.at >= paid))
     }
 
     /// Until when another invoice may not charge the token, if one was told to charge it.

@@ -20,7 +20,7 @@ pub use action::{Action, action};
 pub use attempt::{Attempt, Fact};
 pub use charge::{Card, Charge, ChargeId, Decline, Details, Enrichment, Instrument, Status};
 pub use intent::{Intent, IntentKey, State};
-pub use ledger::{Claim, TokenLedger};
+pub use ledger::{Claim, Stop, TokenLedger};
 pub use network::{Limits, Network};
 pub use retry::{EndReason, Hold, Hurry, Issue, Lever, Pull, RecordBack, Recording, Retry, Stage};
 pub use signal::{Order, Signal, SignalKind};

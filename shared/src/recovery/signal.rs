@@ -15,6 +15,9 @@ pub struct Signal {
     pub id: SignalId,
     /// The platform.
     pub source: Source,
+    /// Whether the merchant reported it, and not the platform itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_merchant: bool,
     /// The invoice it is about.
     pub intent: IntentKey,
     /// What happened to the invoice.

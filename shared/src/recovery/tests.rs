@@ -38,6 +38,7 @@ fn signal(id: &str, second: i64, kind: SignalKind, charge: Option<&str>) -> Sign
     Signal {
         id: id.clone(),
         source: Source::new("stripe"),
+        by_merchant: false,
         intent: IntentKey {
             profile_id: ProfileId::parse("pro_1").expect("a valid id"),
             connector_account_id: ConnectorAccountId::parse("mca_1").expect("a valid id"),
