@@ -62,6 +62,9 @@ pub enum MoneyError {
     /// The platform's unit is finer than the currency's and the amount does not come out even.
     #[error("does not divide into whole minor units of its currency")]
     NotWhole,
+    /// The text is no decimal number.
+    #[error("is not a decimal number")]
+    NotDecimal,
     /// The amount does not fit 64 bits, or the currency has no minor unit.
     #[error("is out of range")]
     OutOfRange,
@@ -88,6 +91,101 @@ impl Money {
         };
         Ok(Self { amount, currency })
     }
+
+    /// An amount that a platform wrote as a decimal of major units (`25.1`, `25.00`, `1e-2`), exactly, in minor units.
+    /// The text is that of a JSON number, so take it from the document itself (`serde_json::value::RawValue`): what went
+    /// through a float is no longer what was written.
+    ///
+    /// # Errors
+    /// [`MoneyError::NotDecimal`] if it is no JSON number, [`MoneyError::NotWhole`] if it would have to be rounded,
+    /// [`MoneyError::OutOfRange`] if it does not fit.
+    pub fn from_decimal(text: &str, currency: Currency) -> Result<Self, MoneyError> {
+        let minor = currency.exponent().ok_or(MoneyError::OutOfRange)?;
+        let decimal = Decimal::parse(text).ok_or(MoneyError::NotDecimal)?;
+        let amount = decimal.scaled(minor)?;
+        Ok(Self { amount, currency })
+    }
+}
+
+/// A JSON number, taken apart; its digits have no zero at either end.
+struct Decimal<'a> {
+    negative: bool,
+    digits: String,
+    /// The power of ten that the digits count, before the written exponent moves it.
+    point: i64,
+    /// The exponent as written, without its sign and leading zeros; it may have any length.
+    exponent: (bool, &'a str),
+}
+
+impl<'a> Decimal<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let (negative, rest) = match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let (number, exponent) = match rest.split_once(['e', 'E']) {
+            Some((number, exponent)) => {
+                let (below, digits) = match exponent.strip_prefix('-') {
+                    Some(digits) => (true, digits),
+                    None => (false, exponent.strip_prefix('+').unwrap_or(exponent)),
+                };
+                is_digits(digits).then_some(())?;
+                (number, (below, digits.trim_start_matches('0')))
+            }
+            None => (rest, (false, "")),
+        };
+        let (whole, fraction) = match number.split_once('.') {
+            Some((whole, fraction)) => {
+                is_digits(fraction).then_some(())?;
+                (whole, fraction)
+            }
+            None => (number, ""),
+        };
+        let leads_with_zero = whole.len() > 1 && whole.starts_with('0');
+        (is_digits(whole) && !leads_with_zero).then_some(())?;
+        let all = format!("{whole}{fraction}");
+        let digits = all.trim_end_matches('0');
+        let cut = all.len().checked_sub(digits.len())?;
+        let point = i64::try_from(cut).ok()? - i64::try_from(fraction.len()).ok()?;
+        Some(Self {
+            negative,
+            digits: digits.trim_start_matches('0').to_owned(),
+            point,
+            exponent,
+        })
+    }
+
+    /// The number in units of `10^-minor`.
+    fn scaled(&self, minor: u32) -> Result<i64, MoneyError> {
+        if self.digits.is_empty() {
+            return Ok(0);
+        }
+        // An exponent that does not fit four digits is past every amount, whatever the digits are.
+        let (below, written) = self.exponent;
+        let too_far = if below {
+            MoneyError::NotWhole
+        } else {
+            MoneyError::OutOfRange
+        };
+        if written.len() > 4 {
+            return Err(too_far);
+        }
+        let written: i64 = written.parse().unwrap_or_default();
+        let exponent = if below { -written } else { written };
+        let power = u32::try_from(self.point + exponent + i64::from(minor))
+            .map_err(|_| MoneyError::NotWhole)?;
+        let unsigned: i128 = self.digits.parse().map_err(|_| MoneyError::OutOfRange)?;
+        let signed = if self.negative { -unsigned } else { unsigned };
+        10_i128
+            .checked_pow(power)
+            .and_then(|unit| signed.checked_mul(unit))
+            .and_then(|amount| i64::try_from(amount).ok())
+            .ok_or(MoneyError::OutOfRange)
+    }
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 impl fmt::Display for Money {
@@ -98,6 +196,8 @@ impl fmt::Display for Money {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -168,5 +268,88 @@ mod tests {
             Currency::try_from("euro".to_owned()),
             Err(MoneyError::UnknownCurrency)
         );
+    }
+
+    #[test]
+    fn decimals_of_major_units_become_minor_units_exactly_or_not_at_all() {
+        use MoneyError::{NotDecimal, NotWhole, OutOfRange};
+        let cases = [
+            ("25.1", "USD", Ok(2510)),
+            ("25.10", "USD", Ok(2510)),
+            ("25.00", "USD", Ok(2500)),
+            ("25", "USD", Ok(2500)),
+            ("0.29", "USD", Ok(29)),
+            ("1.15", "USD", Ok(115)),
+            ("1e-2", "USD", Ok(1)),
+            ("1E-2", "USD", Ok(1)),
+            ("1e+2", "USD", Ok(10_000)),
+            ("2.51e1", "USD", Ok(2510)),
+            ("2510e-2", "USD", Ok(2510)),
+            ("-25.1", "USD", Ok(-2510)),
+            ("0", "USD", Ok(0)),
+            ("-0.00", "USD", Ok(0)),
+            ("0e999999999999", "USD", Ok(0)),
+            ("25.100000000000000000000000000000000000", "USD", Ok(2510)),
+            ("2500", "JPY", Ok(2500)),
+            ("2500.0", "JPY", Ok(2500)),
+            ("2500.5", "JPY", Err(NotWhole)),
+            ("25.125", "KWD", Ok(25_125)),
+            ("25.1255", "KWD", Err(NotWhole)),
+            ("25.125", "USD", Err(NotWhole)),
+            ("1e-3", "USD", Err(NotWhole)),
+            ("1e-99999999999999999999", "USD", Err(NotWhole)),
+            ("1e99999999999999999999", "USD", Err(OutOfRange)),
+            ("1e00000000000000000002", "USD", Ok(10_000)),
+            ("92233720368547758.07", "USD", Ok(i64::MAX)),
+            ("92233720368547758.08", "USD", Err(OutOfRange)),
+            ("-92233720368547758.08", "USD", Ok(i64::MIN)),
+            (
+                "1234567890123456789012345678901234567890123",
+                "USD",
+                Err(OutOfRange),
+            ),
+            ("1", "XAU", Err(OutOfRange)),
+            ("", "USD", Err(NotDecimal)),
+            ("-", "USD", Err(NotDecimal)),
+            ("+1", "USD", Err(NotDecimal)),
+            (".5", "USD", Err(NotDecimal)),
+            ("5.", "USD", Err(NotDecimal)),
+            ("01", "USD", Err(NotDecimal)),
+            ("1e", "USD", Err(NotDecimal)),
+            ("1e1e1", "USD", Err(NotDecimal)),
+            ("1,5", "USD", Err(NotDecimal)),
+            (" 1", "USD", Err(NotDecimal)),
+            ("0x1", "USD", Err(NotDecimal)),
+            ("NaN", "USD", Err(NotDecimal)),
+            ("\"25.1\"", "USD", Err(NotDecimal)),
+        ];
+        for (text, code, want) in cases {
+            let currency = Currency::parse(code).expect("an ISO code");
+            let got = Money::from_decimal(text, currency).map(|money| money.amount);
+            assert_eq!(got, want, "{text} {code}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_decimal_means_the_same_however_its_point_and_its_exponent_stand(
+            amount in any::<i64>(),
+            shift in 0_u32..40,
+            zeros in 0_usize..40,
+            code in prop::sample::select(vec!["USD", "JPY", "KWD"]),
+        ) {
+            let currency = Currency::parse(code).expect("an ISO code");
+            let exponent = currency.exponent().unwrap_or_default();
+            let minor = format!("{amount}e-{exponent}");
+            let shifted = format!("{amount}.{}e-{exponent}", "0".repeat(zeros + 1));
+            let moved = format!("{amount}{}e-{}", "0".repeat(zeros), zeros + usize::try_from(exponent).unwrap_or_default());
+            for text in [minor, shifted, moved] {
+                prop_assert_eq!(Money::from_decimal(&text, currency), Ok(Money { amount, currency }), "{}", text);
+            }
+            // One digit finer than the minor unit does not come out even, unless it is a zero.
+            let finer = format!("{amount}e-{}", exponent + 1 + shift);
+            let divides = 10_i64.checked_pow(shift + 1).map_or(amount == 0, |unit| amount % unit == 0);
+            prop_assert_eq!(Money::from_decimal(&finer, currency).is_ok(), divides, "{}", finer);
+        }
     }
 }
