@@ -15,4 +15,5 @@ pub mod request;
 pub mod routes;
 pub mod secrets;
 pub mod standing;
+pub mod terms;
 pub mod view;

@@ -47,6 +47,12 @@ pub(crate) enum SecretError {
     /// White space at an end is a slip of the hand, and would be signed with.
     #[error("must not begin or end with white space, nor hold control characters")]
     Space,
+    /// A user of HTTP Basic ends at the first colon.
+    #[error("must be 1 to 64 characters of printable ASCII, none of them `:` or white space")]
+    User,
+    /// What is not ASCII is sent as this or that.
+    #[error("must be printable ASCII, which every sender encodes alike")]
+    Ascii,
     /// It is not of the scheme's form.
     #[error("{0}")]
     Key(#[from] KeyError),
@@ -74,6 +80,23 @@ pub(crate) fn check_text(secret: &Secret) -> Result<(), SecretError> {
     } else {
         Ok(())
     }
+}
+
+/// Takes a user and a password of HTTP Basic as the one secret `user:password`; an error tells of which of the two it is.
+pub(crate) fn check_pair(
+    user: &str,
+    password: &Secret,
+) -> Result<Secret, (&'static str, SecretError)> {
+    let is_name = |c: char| c.is_ascii_graphic() && c != ':';
+    if !(1..=64).contains(&user.len()) || !user.chars().all(is_name) {
+        return Err(("user", SecretError::User));
+    }
+    check_text(password).map_err(|error| ("password", error))?;
+    let password = password.expose();
+    if !password.is_ascii() {
+        return Err(("password", SecretError::Ascii));
+    }
+    Ok(Secret::new(format!("{user}:{password}")))
 }
 
 /// Whether nothing is left of a text without its placeholder words, digits and signs, or it is one character over
@@ -131,6 +154,29 @@ mod tests {
             assert_eq!(check_text(&Secret::new(text)), want, "{text:?}");
         }
         assert_eq!(check_text(&Secret::new("x1".repeat(129))), Err(Length));
+    }
+
+    #[test]
+    fn a_pair_is_a_user_without_a_colon_and_a_password_that_protects() {
+        use SecretError::*;
+        let good = "4dR7uGmAZq0vXw2c:Pb";
+        let long = "u".repeat(65);
+        let cases = [
+            ("hook_user", good, Ok("hook_user:4dR7uGmAZq0vXw2c:Pb")),
+            ("", good, Err(("user", User))),
+            ("a:b", good, Err(("user", User))),
+            ("a b", good, Err(("user", User))),
+            ("ü", good, Err(("user", User))),
+            (&long, good, Err(("user", User))),
+            ("u", "short", Err(("password", Length))),
+            ("u", "password-password-1", Err(("password", Placeholder))),
+            ("u", "4dR7uGmAZq0vXw2c ", Err(("password", Space))),
+            ("u", "4dR7uGmAZq0vXw2cü", Err(("password", Ascii))),
+        ];
+        for (user, password, want) in cases {
+            let got = check_pair(user, &Secret::new(password));
+            assert_eq!(got, want.map(Secret::new), "{user} {password}");
+        }
     }
 
     #[test]

@@ -56,6 +56,10 @@ pub(crate) fn platform() -> RefOr<Schema> {
     one_of::<Platform>()
 }
 
+pub(crate) fn mode() -> RefOr<Schema> {
+    one_of::<recovery::Mode>()
+}
+
 pub(crate) fn failure() -> RefOr<Schema> {
     one_of::<Failure>()
 }

@@ -1,5 +1,7 @@
 //! Tenants, keys, billing accounts and publishers, as they are told.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -7,6 +9,7 @@ use utoipa::ToSchema;
 use shared::decision::Policy;
 use shared::ids::{ConnectorAccountId, KeyId, ProfileId, TenantId};
 use shared::platform::Platform;
+use shared::recovery::{Mode, Terms};
 use shared::store::{AccountRecord, KeyRecord, PublisherRecord, TenantRecord};
 
 use crate::openapi::schema;
@@ -98,7 +101,15 @@ pub(crate) struct NewKeyView {
     "webhook_secret_count": 1,
     "has_api_key": true,
     "api_base_url": null,
+    "mode": "cascading",
     "retry_threshold": 3,
+    "ladder_s": [86400, 172800, 259200],
+    "max_retry_count": 3,
+    "grace_period_s": null,
+    "retry_window_s": 7200,
+    "hard_declines": ["fraudulent"],
+    "payment_accounts": {"gw_stripe_eu": "mca_stripe_eu"},
+    "record_back": false,
     "created_at": "2026-11-22T09:00:00.000Z",
 }))]
 pub(crate) struct AccountView {
@@ -111,14 +122,31 @@ pub(crate) struct AccountView {
     /// The platform.
     #[schema(schema_with = schema::platform)]
     platform: Platform,
-    /// How many webhook secrets are live, those of a `broken` account that can't be opened not among them.
+    /// How many webhook secrets, or pairs of user and password, are live, those of a `broken` account that can't be opened not among them.
     webhook_secret_count: usize,
     /// Whether a key for the platform's API is kept.
     has_api_key: bool,
     /// Where the platform's API is, if not at its usual place.
     api_base_url: Option<String>,
+    /// Whether the timetable of retries is kept and shown, or the merchant told to charge.
+    #[schema(schema_with = schema::mode)]
+    mode: Mode,
     /// How many tries the platform has before ours begin.
     retry_threshold: u32,
+    /// The waits after the first failed charge, the second, and so on, in seconds.
+    ladder_s: Vec<u32>,
+    /// An invoice is charged at most so often, by whomever.
+    max_retry_count: u32,
+    /// No charge so many seconds after the first one failed; `null`: there is no such end.
+    grace_period_s: Option<u32>,
+    /// How many seconds a merchant has for a retry.
+    retry_window_s: i64,
+    /// Codes of declines after which a card is never charged again, beside those that are known here.
+    hard_declines: BTreeSet<String>,
+    /// Which payment account is behind each gateway of the platform.
+    payment_accounts: BTreeMap<String, String>,
+    /// Whether the platform is told of a success that it does not know.
+    record_back: bool,
     /// What is wrong with it and what to do, where a secret of it can't be opened.
     #[serde(skip_serializing_if = "Option::is_none")]
     broken: Option<&'static str>,
@@ -135,6 +163,10 @@ impl From<AccountRecord> for AccountView {
             created_at,
         }: AccountRecord,
     ) -> Self {
+        let terms = account.settings.terms;
+        let retry_window_s = terms.retry_window().as_secs();
+        let ladder_s = terms.ladder_s.unwrap_or_else(|| Terms::LADDER.to_vec());
+        let steps = u32::try_from(ladder_s.len()).unwrap_or(u32::MAX);
         Self {
             profile_id: account.profile_id,
             connector_account_id: account.connector_account_id,
@@ -142,7 +174,15 @@ impl From<AccountRecord> for AccountView {
             webhook_secret_count: account.webhook_secrets.len(),
             has_api_key: account.api_key.is_some() || account.locked.api_key,
             api_base_url: account.settings.api_base_url,
-            retry_threshold: account.settings.terms.retry_threshold,
+            mode: terms.mode,
+            retry_threshold: terms.retry_threshold,
+            max_retry_count: terms.max_retry_count.unwrap_or(steps),
+            ladder_s,
+            grace_period_s: terms.grace_period_s,
+            retry_window_s,
+            hard_declines: terms.hard_declines,
+            payment_accounts: terms.payment_accounts,
+            record_back: terms.record_back,
             broken: account.locked.any().then_some(ACCOUNT_LOCKED),
             created_at,
         }

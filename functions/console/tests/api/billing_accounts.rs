@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use shared::ids::{ConnectorAccountId, ProfileId};
+use shared::recovery::Terms;
 use shared::store::BillingAccounts;
 
 use crate::support::{START, World};
@@ -21,7 +22,19 @@ fn stripe(more: Value) -> Value {
 async fn an_account_is_made_replaced_and_told_without_its_secrets() {
     let world = World::start().await;
     world.tenant("acme").await;
-    let more = json!({"api_key": "sk_live_0123456789", "api_base_url": "https://api.example/", "retry_threshold": 3});
+    let more = json!({
+        "api_key": "sk_live_0123456789",
+        "api_base_url": "https://api.example/",
+        "mode": "cascading",
+        "retry_threshold": 3,
+        "ladder_s": [86_400, 7200, 172_800],
+        "max_retry_count": 5,
+        "grace_period_s": 2_592_000,
+        "retry_window_s": 3600,
+        "hard_declines": ["fraudulent", "2044", "fraudulent"],
+        "payment_accounts": {"gw_1": "mca_stripe_eu"},
+        "record_back": true,
+    });
     let made = world.put(PATH, stripe(more)).await;
     let want = json!({
         "profile_id": "pro_1",
@@ -30,7 +43,15 @@ async fn an_account_is_made_replaced_and_told_without_its_secrets() {
         "webhook_secret_count": 1,
         "has_api_key": true,
         "api_base_url": "https://api.example/",
+        "mode": "cascading",
         "retry_threshold": 3,
+        "ladder_s": [86_400, 7200, 172_800],
+        "max_retry_count": 5,
+        "grace_period_s": 2_592_000,
+        "retry_window_s": 3600,
+        "hard_declines": ["2044", "fraudulent"],
+        "payment_accounts": {"gw_1": "mca_stripe_eu"},
+        "record_back": true,
         "created_at": START,
     });
     assert_eq!((made.status, &made.body), (201, &want));
@@ -49,7 +70,15 @@ async fn an_account_is_made_replaced_and_told_without_its_secrets() {
         "webhook_secret_count": 2,
         "has_api_key": false,
         "api_base_url": null,
+        "mode": "monitoring",
         "retry_threshold": 0,
+        "ladder_s": Terms::LADDER,
+        "max_retry_count": 14,
+        "grace_period_s": null,
+        "retry_window_s": 7200,
+        "hard_declines": [],
+        "payment_accounts": {},
+        "record_back": false,
         "created_at": START,
     });
     assert_eq!((replaced.status, &replaced.body), (200, &want));
@@ -110,8 +139,12 @@ async fn a_pair_of_ids_is_one_tenants_until_it_lets_go_of_it() {
 async fn each_wrong_field_is_named() {
     let cases = [
         (
-            json!({"platform": "chargebee"}),
-            "`platform`: must be `stripe`",
+            json!({"webhook_secrets": null}),
+            "`webhook_secrets`: is missing; `stripe` needs it",
+        ),
+        (
+            json!({"basic": []}),
+            "`basic`: is of no use with `stripe`; leave it out and give `webhook_secrets`",
         ),
         (
             json!({"webhook_secrets": []}),
@@ -158,8 +191,80 @@ async fn each_wrong_field_is_named() {
             "`retry_threshold`: must be 0 to 100",
         ),
         (
+            json!({"mode": "smart"}),
+            "`mode`: must be `monitoring` or `cascading`",
+        ),
+        (
+            json!({"ladder_s": []}),
+            "`ladder_s`: must hold 1 to 50 steps",
+        ),
+        (
+            json!({"ladder_s": vec![86_400; 51]}),
+            "`ladder_s`: must hold 1 to 50 steps",
+        ),
+        (
+            json!({"ladder_s": [86_400, 59]}),
+            "`ladder_s[1]`: must be 60 to 2592000 seconds",
+        ),
+        (
+            json!({"ladder_s": [2_592_001]}),
+            "`ladder_s[0]`: must be 60 to 2592000 seconds",
+        ),
+        (
+            json!({"max_retry_count": 0}),
+            "`max_retry_count`: must be 1 to 100",
+        ),
+        (
+            json!({"max_retry_count": 101}),
+            "`max_retry_count`: must be 1 to 100",
+        ),
+        (
+            json!({"grace_period_s": 59}),
+            "`grace_period_s`: must be 60 to 31536000 seconds",
+        ),
+        (
+            json!({"retry_window_s": 59}),
+            "`retry_window_s`: must be 60 to 86400 seconds",
+        ),
+        (
+            json!({"retry_window_s": 86_401}),
+            "`retry_window_s`: must be 60 to 86400 seconds",
+        ),
+        (
+            json!({"retry_window_s": 10_801}),
+            "`retry_window_s`: must be at most the shortest step of the ladder, 10800 seconds; left out, it is 7200 seconds",
+        ),
+        (
+            json!({"ladder_s": [86_400, 3600]}),
+            "`retry_window_s`: must be at most the shortest step of the ladder, 3600 seconds; left out, it is 7200 seconds",
+        ),
+        (
+            json!({"hard_declines": vec!["a"; 201]}),
+            "`hard_declines`: must hold at most 200 codes",
+        ),
+        (
+            json!({"hard_declines": ["a", ""]}),
+            "`hard_declines[1]`: must be 1 to 128 characters, without white space at an end and control characters",
+        ),
+        (
+            json!({"payment_accounts": {"gw_1": " a"}}),
+            "`payment_accounts.gw_1`: must be 1 to 128 characters, without white space at an end and control characters",
+        ),
+        (
+            json!({"payment_accounts": {"": "a"}}),
+            "`payment_accounts`: the name of each gateway must be 1 to 128 characters, without white space at an end and control characters",
+        ),
+        (
+            json!({"payment_accounts": (0..101).map(|n| (n.to_string(), json!("a"))).collect::<serde_json::Map<_, _>>()}),
+            "`payment_accounts`: must name at most 100 gateways",
+        ),
+        (
+            json!({"record_back": true}),
+            "`record_back`: needs `api_key`, the key for the platform's API; give it, or leave `record_back` out",
+        ),
+        (
             json!({"secret": SECRET}),
-            "`secret`: is not known here; expected is one of `platform`, `webhook_secrets`, `api_key`, `api_base_url`, `retry_threshold`",
+            "`secret`: is not known here; expected is one of `platform`, `webhook_secrets`, `basic`, `api_key`, `api_base_url`, `mode`, `retry_threshold`, `ladder_s`, `max_retry_count`, `grace_period_s`, `retry_window_s`, `hard_declines`, `payment_accounts`, `record_back`",
         ),
     ];
     let world = World::start().await;
