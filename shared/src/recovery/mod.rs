@@ -8,6 +8,7 @@
 mod action;
 mod attempt;
 mod charge;
+mod decline;
 mod intent;
 mod ledger;
 mod network;
@@ -19,6 +20,7 @@ mod terms;
 pub use action::{Action, action};
 pub use attempt::{Attempt, Fact};
 pub use charge::{Card, Charge, ChargeId, Decline, Details, Enrichment, Instrument, Status};
+pub use decline::{advised_wait, is_hard};
 pub use intent::{Intent, IntentKey, State};
 pub use ledger::{Claim, Stop, TokenLedger};
 pub use network::{Limits, Network};
