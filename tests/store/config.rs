@@ -9,12 +9,14 @@ use jiff::SignedDuration;
 use shared::decision::{OnFailure, Policy};
 use shared::delivery::{Endpoint, EndpointState};
 use shared::ids::KeyId;
+use shared::platform::account::ApiKey;
+use shared::platform::{BillingAccount, RecoveryAccount};
 use shared::secret::Secret;
 use shared::signature::TOLERANCE;
 use shared::store::{
     Accounts, BillingAccounts, Claimed, Credential, Credentials, EndpointAdmin, EndpointRecord,
-    Endpoints, Keys, Made, PaymentBackends, PublisherRecord, Publishers, Put, Scope, StoreError,
-    TenantRecord, Tenants,
+    Endpoints, Keys, Made, PaymentBackends, PublisherRecord, Publishers, Put, RecoveryAccounts,
+    Scope, StoreError, TenantRecord, Tenants,
 };
 use tests::sample::{account, acme, at, endpoint, endpoint_id, key, tenant};
 use tests::table::Table;
@@ -297,6 +299,45 @@ async fn the_name_of_a_deleted_tenant_rests_until_nothing_of_it_is_left() -> Res
 }
 
 #[tokio::test]
+async fn an_account_opens_its_webhook_secrets_at_the_door_and_its_api_key_behind_it() -> Result<()>
+{
+    let table = Table::start().await?;
+    let store = table.store_of(&[acme(), tenant("other")]).await?;
+    let account = account(&acme(), "pro_1", "mca_1");
+    let (profile, id) = (&account.profile_id, &account.connector_account_id);
+    assert_eq!(store.put_account(&account, at(1)).await?, Claimed::New);
+    let key = account.api_key.clone().expect("the sample has one");
+
+    let at_the_door = BillingAccount {
+        api_key: None,
+        ..account.clone()
+    };
+    assert_eq!(store.billing_account(profile, id).await?, Some(at_the_door));
+    let mut behind = RecoveryAccount {
+        tenant: acme(),
+        platform: account.platform,
+        api_key: ApiKey::Open(key),
+        settings: account.settings.clone(),
+    };
+    let read = store.recovery_account(&acme(), profile, id).await?;
+    assert_eq!(read.as_ref(), Some(&behind));
+    let other = tenant("other");
+    let theirs = store.recovery_account(&other, profile, id).await?;
+    assert_eq!(theirs, None);
+
+    let without = BillingAccount {
+        api_key: None,
+        ..account.clone()
+    };
+    let put = store.put_account(&without, at(2)).await?;
+    assert_eq!(put, Claimed::Replaced);
+    behind.api_key = ApiKey::Absent;
+    let read = store.recovery_account(&acme(), profile, id).await?;
+    assert_eq!(read, Some(behind));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_pair_of_ids_belongs_to_the_first_tenant_that_claims_it() -> Result<()> {
     let table = Table::start().await?;
     let store = table.store_of(&[acme(), tenant("other")]).await?;
@@ -305,10 +346,8 @@ async fn a_pair_of_ids_belongs_to_the_first_tenant_that_claims_it() -> Result<()
     let (profile, id) = (&mine.profile_id, &mine.connector_account_id);
     assert_eq!(store.put_account(&mine, at(1)).await?, Claimed::New);
     assert_eq!(store.put_account(&theirs, at(2)).await?, Claimed::Taken);
-    assert_eq!(
-        store.billing_account(profile, id).await?,
-        Some(mine.clone())
-    );
+    let read = store.account(&acme(), profile, id).await?;
+    assert_eq!(read.map(|record| record.account), Some(mine.clone()));
     assert_eq!(store.account(&tenant("other"), profile, id).await?, None);
     assert_eq!(store.accounts(&tenant("other")).await?, []);
     assert!(!store.delete_account(&tenant("other"), profile, id).await?);

@@ -1,11 +1,11 @@
 //! Secrets that can't be opened: what they belong to is shown without them, and hides nothing else.
 
 use anyhow::Result;
-use shared::platform::account::Locked;
+use shared::platform::account::{ApiKey, Locked};
 use shared::secret::Secret;
 use shared::store::{
     Accounts, BillingAccounts, Claimed, EndpointAdmin, Endpoints, Put, Quarantine, QuarantineAdmin,
-    Quarantined,
+    Quarantined, RecoveryAccounts,
 };
 use tests::sample::{account, acme, at, endpoint};
 use tests::table::Table;
@@ -69,12 +69,17 @@ async fn a_billing_account_whose_secrets_do_not_open_hides_no_other() -> Result<
     assert_eq!(listed, [locked.clone(), whole]);
     let read = store.account(&acme(), profile, id).await?;
     assert_eq!(read.map(|record| record.account), Some(locked.clone()));
-    assert_eq!(store.billing_account(profile, id).await?, Some(locked));
-    let opened = sealed_otherwise.billing_account(profile, id).await?;
-    assert_eq!(opened, Some(broken.clone()));
+    let seen = store.billing_account(profile, id).await?;
+    let seen = seen.map(|seen| (seen.webhook_secrets, seen.locked.webhook_secrets));
+    assert_eq!(seen, Some((Vec::new(), 2)));
+    let behind = store.recovery_account(&acme(), profile, id).await?;
+    assert_eq!(behind.map(|behind| behind.api_key), Some(ApiKey::Locked));
+    let opened = sealed_otherwise.account(&acme(), profile, id).await?;
+    assert_eq!(opened.map(|record| record.account), Some(broken.clone()));
 
     assert_eq!(store.put_account(&broken, at(2)).await?, Claimed::Replaced);
-    assert_eq!(store.billing_account(profile, id).await?, Some(broken));
+    let read = store.account(&acme(), profile, id).await?;
+    assert_eq!(read.map(|record| record.account), Some(broken));
     Ok(())
 }
 

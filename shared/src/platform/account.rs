@@ -7,7 +7,8 @@ use crate::ids::{ConnectorAccountId, ProfileId, TenantId};
 use crate::recovery::Terms;
 use crate::secret::Secret;
 
-/// A billing account, with its secrets open for use.
+/// A billing account, with its secrets open for use. The door opens no API key: see
+/// [`crate::store::BillingAccounts`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BillingAccount {
     /// Whose it is.
@@ -43,6 +44,30 @@ impl Locked {
     pub fn any(self) -> bool {
         self.api_key || self.webhook_secrets > 0
     }
+}
+
+/// A billing account, for those who act on its invoices behind the door: its webhook secrets stay sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecoveryAccount {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The platform.
+    pub platform: Platform,
+    /// The key for the platform's API.
+    pub api_key: ApiKey,
+    /// What is not secret about the account.
+    pub settings: Settings,
+}
+
+/// The key for a platform's API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ApiKey {
+    /// The account was given none.
+    Absent,
+    /// It was given one that can't be opened, since the key that sealed it is not there.
+    Locked,
+    /// It is open for use.
+    Open(Secret),
 }
 
 /// The settings of a billing account.

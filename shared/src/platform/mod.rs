@@ -13,7 +13,7 @@ use http::HeaderMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use account::BillingAccount;
+pub use account::{BillingAccount, RecoveryAccount};
 pub use api::{Api, ApiRequest, Enriching};
 pub use field::{FieldError, Problem};
 
@@ -44,6 +44,8 @@ pub struct Thin {
     pub profile_id: ProfileId,
     /// The billing account.
     pub connector_account_id: ConnectorAccountId,
+    /// What the platform calls its type.
+    pub platform_type: EventType,
     /// When the platform says that it happened.
     pub at: Timestamp,
     /// The notification, as it came.

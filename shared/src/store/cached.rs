@@ -10,11 +10,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     BillingAccounts, Credential, Credentials, Endpoints, KnownTenants, PaymentBackends,
-    PublisherRecord, StoreError,
+    PublisherRecord, RecoveryAccounts, StoreError,
 };
 use crate::delivery::Endpoint;
 use crate::ids::{ConnectorAccountId, EndpointId, ProfileId, TenantId};
-use crate::platform::BillingAccount;
+use crate::platform::{BillingAccount, RecoveryAccount};
 use crate::time::Clock;
 
 const FRESH_FOR: SignedDuration = SignedDuration::from_secs(10);
@@ -141,6 +141,24 @@ impl BillingAccounts for CachedAccounts {
     ) -> Result<Option<BillingAccount>, StoreError> {
         let key = (profile.clone(), account.clone());
         let read = self.inner.billing_account(profile, account);
+        self.cache.through(key, read).await
+    }
+}
+
+/// Billing accounts behind the door through the cache.
+pub type CachedRecoveryAccounts =
+    Cached<dyn RecoveryAccounts, (TenantId, ProfileId, ConnectorAccountId), RecoveryAccount>;
+
+#[async_trait]
+impl RecoveryAccounts for CachedRecoveryAccounts {
+    async fn recovery_account(
+        &self,
+        tenant: &TenantId,
+        profile: &ProfileId,
+        account: &ConnectorAccountId,
+    ) -> Result<Option<RecoveryAccount>, StoreError> {
+        let key = (tenant.clone(), profile.clone(), account.clone());
+        let read = self.inner.recovery_account(tenant, profile, account);
         self.cache.through(key, read).await
     }
 }

@@ -21,14 +21,15 @@ pub use admin::{
     KeyRecord, Keys, Made, PublisherRecord, Publishers, Put, Scope, TenantRecord, Tenants,
 };
 pub use cached::{
-    Cached, CachedAccounts, CachedBackends, CachedCredentials, CachedEndpoints, CachedTenants,
+    Cached, CachedAccounts, CachedBackends, CachedCredentials, CachedEndpoints,
+    CachedRecoveryAccounts, CachedTenants,
 };
 pub use quarantine::{Cause, Quarantine, QuarantineAdmin, Quarantined};
 
 use crate::delivery::{Delivery, DeliveryKey, Endpoint, State};
 use crate::event::{Event, EventType, Recipients};
 use crate::ids::{ConnectorAccountId, EndpointId, EventId, ProfileId, TenantId};
-use crate::platform::BillingAccount;
+use crate::platform::{BillingAccount, RecoveryAccount};
 use crate::recovery::{Intent, IntentKey};
 
 /// Why the table did not do what was asked.
@@ -414,7 +415,8 @@ pub trait EndpointsNow: Send + Sync {
 /// Billing accounts, for the door.
 #[async_trait]
 pub trait BillingAccounts: Send + Sync {
-    /// The account that a pair of ids names, with its secrets open.
+    /// The account that a pair of ids names, with its webhook secrets open. The key for the platform's API stays sealed:
+    /// a door asks nobody, and is what the world can reach.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -423,6 +425,22 @@ pub trait BillingAccounts: Send + Sync {
         profile: &ProfileId,
         account: &ConnectorAccountId,
     ) -> Result<Option<BillingAccount>, StoreError>;
+}
+
+/// Billing accounts, for who acts on their invoices behind the door; what is read may be some seconds old.
+#[async_trait]
+pub trait RecoveryAccounts: Send + Sync {
+    /// The account that a pair of ids names, if it is the tenant's, with the key for its platform's API open. Its webhook
+    /// secrets stay sealed.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn recovery_account(
+        &self,
+        tenant: &TenantId,
+        profile: &ProfileId,
+        account: &ConnectorAccountId,
+    ) -> Result<Option<RecoveryAccount>, StoreError>;
 }
 
 /// Payment backends, for the doors.

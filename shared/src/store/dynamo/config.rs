@@ -9,12 +9,13 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Changed, Committed, DynamoStore};
 use crate::delivery::Endpoint;
 use crate::ids::{ConnectorAccountId, EndpointId, KeyId, ProfileId, TenantId};
-use crate::platform::BillingAccount;
+use crate::platform::{BillingAccount, RecoveryAccount};
 use crate::store::item::Configured;
 use crate::store::{
     AccountRecord, Accounts, BillingAccounts, Claimed, Credential, Credentials, EndpointAdmin,
     EndpointRecord, Endpoints, EndpointsNow, KeyRecord, Keys, KnownTenants, Made, PaymentBackends,
-    PublisherRecord, Publishers, Put, Read, StoreError, TenantRecord, Tenants, Version, item,
+    PublisherRecord, Publishers, Put, Read, RecoveryAccounts, StoreError, TenantRecord, Tenants,
+    Version, item,
 };
 use crate::time::later;
 
@@ -332,8 +333,26 @@ impl BillingAccounts for DynamoStore {
             .get(&item::account_key(profile, account), false)
             .await?;
         found
-            .map(|item| Ok(item::account(&item, self.vault())?.account))
+            .map(|item| item::account_at_the_door(&item, self.vault()))
             .transpose()
+    }
+}
+
+#[async_trait]
+impl RecoveryAccounts for DynamoStore {
+    async fn recovery_account(
+        &self,
+        tenant: &TenantId,
+        profile: &ProfileId,
+        account: &ConnectorAccountId,
+    ) -> Result<Option<RecoveryAccount>, StoreError> {
+        let found = self
+            .get(&item::account_key(profile, account), false)
+            .await?;
+        let found = found
+            .map(|item| item::account_behind_the_door(&item, self.vault()))
+            .transpose()?;
+        Ok(found.filter(|found| found.tenant == *tenant))
     }
 }
 

@@ -14,8 +14,8 @@ use crate::delivery::{Endpoint, EndpointState, Filter, LiveSecret, Policy, Schem
 use crate::entropy::Entropy;
 use crate::event::Role;
 use crate::ids::{ConnectorAccountId, EndpointId, KeyId, ProfileId, TenantId};
-use crate::platform::account::{Locked, Settings};
-use crate::platform::{BillingAccount, Platform};
+use crate::platform::account::{ApiKey, Locked, Settings};
+use crate::platform::{BillingAccount, Platform, RecoveryAccount};
 use crate::secret::{Context, Keyring, Sealed, Secret};
 use crate::signature::TOLERANCE;
 use crate::store::{
@@ -545,55 +545,108 @@ pub(crate) fn account_of(
     }
 }
 
+/// A billing account with all that it holds, for the operator, who sees what can't be opened.
 pub(crate) fn account(item: &Item, vault: Vault<'_>) -> Result<AccountRecord, StoreError> {
-    let fields = Fields(item);
-    let key = fields.key()?;
-    let tenant: TenantId = fields.parsed(TENANT)?;
-    let unknown = || fields.corrupt(super::PK, "has an unknown form");
-    let names = key
-        .pk
-        .strip_prefix(ACCOUNT)
-        .and_then(|names| names.split_once('#'))
-        .ok_or_else(unknown)?;
-    let AccountBody { platform, settings } = fields.json(BODY)?;
-    // One account that can't be used must not keep the tenant's others from being read.
-    let opened = |secret: Result<Secret, StoreError>, what| {
-        secret
-            .inspect_err(|problem| {
-                error!(error = %problem, "{what} of a billing account can't be opened");
-            })
-            .ok()
-    };
-    let tried = vault.try_all(fields, &tenant, &key)?;
-    let kept = tried.len();
-    let webhook_secrets: Vec<_> = tried
-        .into_iter()
-        .filter_map(|(secret, _)| opened(secret, "a webhook secret"))
-        .collect();
-    let api_key = match fields.0.get(API_KEY) {
-        Some(_) => opened(
-            vault.open(fields.bytes(API_KEY)?, &tenant, &key),
-            "the API key",
-        ),
-        None => None,
-    };
-    let locked = Locked {
-        webhook_secrets: kept - webhook_secrets.len(),
-        api_key: api_key.is_none() && fields.0.contains_key(API_KEY),
-    };
+    let sealed = SealedAccount::read(item)?;
+    let mut account = sealed.at_the_door(vault)?;
+    match sealed.api_key(vault)? {
+        ApiKey::Absent => {}
+        ApiKey::Locked => account.locked.api_key = true,
+        ApiKey::Open(key) => account.api_key = Some(key),
+    }
     Ok(AccountRecord {
-        created_at: fields.time(CREATED)?,
-        account: BillingAccount {
-            tenant,
-            profile_id: ProfileId::parse(names.0).map_err(|_| unknown())?,
-            connector_account_id: ConnectorAccountId::parse(names.1).map_err(|_| unknown())?,
-            platform,
-            webhook_secrets,
-            api_key,
-            locked,
-            settings,
-        },
+        created_at: sealed.fields.time(CREATED)?,
+        account,
     })
+}
+
+/// A billing account as its door sees it: without its API key.
+pub(crate) fn account_at_the_door(
+    item: &Item,
+    vault: Vault<'_>,
+) -> Result<BillingAccount, StoreError> {
+    SealedAccount::read(item)?.at_the_door(vault)
+}
+
+/// A billing account as it is seen behind its door: without its webhook secrets.
+pub(crate) fn account_behind_the_door(
+    item: &Item,
+    vault: Vault<'_>,
+) -> Result<RecoveryAccount, StoreError> {
+    let sealed = SealedAccount::read(item)?;
+    Ok(RecoveryAccount {
+        api_key: sealed.api_key(vault)?,
+        tenant: sealed.tenant,
+        platform: sealed.body.platform,
+        settings: sealed.body.settings,
+    })
+}
+
+/// A billing account of which nothing was opened yet.
+struct SealedAccount<'a> {
+    fields: Fields<'a>,
+    key: Key,
+    tenant: TenantId,
+    body: AccountBody,
+}
+
+impl<'a> SealedAccount<'a> {
+    fn read(item: &'a Item) -> Result<Self, StoreError> {
+        let fields = Fields(item);
+        Ok(Self {
+            fields,
+            key: fields.key()?,
+            tenant: fields.parsed(TENANT)?,
+            body: fields.json(BODY)?,
+        })
+    }
+
+    fn at_the_door(&self, vault: Vault<'_>) -> Result<BillingAccount, StoreError> {
+        let unknown = || self.fields.corrupt(super::PK, "has an unknown form");
+        let (profile, id) = self
+            .key
+            .pk
+            .strip_prefix(ACCOUNT)
+            .and_then(|names| names.split_once('#'))
+            .ok_or_else(unknown)?;
+        let tried = vault.try_all(self.fields, &self.tenant, &self.key)?;
+        let kept = tried.len();
+        let webhook_secrets: Vec<_> = tried
+            .into_iter()
+            .filter_map(|(secret, _)| opened(secret, "a webhook secret"))
+            .collect();
+        Ok(BillingAccount {
+            tenant: self.tenant.clone(),
+            profile_id: ProfileId::parse(profile).map_err(|_| unknown())?,
+            connector_account_id: ConnectorAccountId::parse(id).map_err(|_| unknown())?,
+            platform: self.body.platform,
+            locked: Locked {
+                webhook_secrets: kept - webhook_secrets.len(),
+                api_key: false,
+            },
+            webhook_secrets,
+            api_key: None,
+            settings: self.body.settings.clone(),
+        })
+    }
+
+    fn api_key(&self, vault: Vault<'_>) -> Result<ApiKey, StoreError> {
+        if !self.fields.0.contains_key(API_KEY) {
+            return Ok(ApiKey::Absent);
+        }
+        let sealed = self.fields.bytes(API_KEY)?;
+        let key = opened(vault.open(sealed, &self.tenant, &self.key), "the API key");
+        Ok(key.map_or(ApiKey::Locked, ApiKey::Open))
+    }
+}
+
+/// A secret, if it opened: one account that can't be used must not keep the tenant's others from being read.
+fn opened(secret: Result<Secret, StoreError>, what: &str) -> Option<Secret> {
+    secret
+        .inspect_err(
+            |problem| error!(error = %problem, "{what} of a billing account can't be opened"),
+        )
+        .ok()
 }
 
 /// Whose an account is, and when it was made; its secrets stay sealed.
