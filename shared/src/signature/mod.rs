@@ -5,6 +5,7 @@
 //! timestamp is held to a tolerance in both directions.
 
 pub mod rafiki;
+pub mod recurly;
 #[cfg(test)]
 mod second;
 pub mod standard;
