@@ -6,6 +6,7 @@ pub mod demo;
 pub mod embedded;
 pub mod lambda_event;
 pub mod lines;
+pub mod platform_api;
 pub mod pump;
 pub mod queues;
 pub mod receiver;
