@@ -9,7 +9,7 @@ use axum::http::Method;
 use axum::http::request::Parts;
 
 use shared::access::bearer;
-use shared::ids::TenantId;
+use shared::ids::{KeyId, TenantId};
 use shared::secret::key_hash;
 use shared::store::Scope;
 
@@ -18,17 +18,25 @@ use crate::reply::Refusal;
 use crate::request::{PathId, param};
 
 /// Whoever presented a key that we know.
-pub(crate) struct Caller(Scope);
+pub(crate) struct Caller {
+    scope: Scope,
+    key: Option<KeyId>,
+}
 
 impl Caller {
     /// Whether the key is an operator's.
     pub(crate) fn is_operator(&self) -> bool {
-        matches!(self.0, Scope::Operator)
+        matches!(self.scope, Scope::Operator)
+    }
+
+    /// The key's public name; the operator's key of the environment has none.
+    pub(crate) fn key(&self) -> Option<&KeyId> {
+        self.key.as_ref()
     }
 
     /// Whether the key reaches what belongs to `tenant`.
     pub(crate) fn reaches(&self, tenant: &str) -> bool {
-        match &self.0 {
+        match &self.scope {
             Scope::Operator => true,
             Scope::Tenant { tenant: own } => own.as_str() == tenant,
         }
@@ -47,22 +55,23 @@ impl FromRequestParts<Arc<Console>> for Caller {
             if verify_slices_are_equal(hash.as_bytes(), console.operator_key_hash.as_bytes())
                 .is_ok()
             {
-                ("operator".to_owned(), Scope::Operator)
+                (None, Scope::Operator)
             } else {
                 let found = console
                     .credentials
                     .credential(&hash)
                     .await?
                     .ok_or(Refusal::UnknownKey)?;
-                (found.key.into(), found.scope)
+                (Some(found.key), found.scope)
             };
+        let name = key.as_ref().map_or("operator", KeyId::as_str);
         let (method, path) = (&parts.method, parts.uri.path());
         if *method == Method::GET || *method == Method::HEAD {
-            tracing::debug!(key.id = key, http.path = path, "read");
+            tracing::debug!(key.id = name, http.path = path, "read");
         } else {
-            tracing::info!(key.id = key, http.method = %method, http.path = path, "asked");
+            tracing::info!(key.id = name, http.method = %method, http.path = path, "asked");
         }
-        Ok(Self(scope))
+        Ok(Self { scope, key })
     }
 }
 

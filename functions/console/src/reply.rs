@@ -101,6 +101,11 @@ pub enum Refusal {
     SecretsFull,
     /// The event is a decision, which was of use to whoever waited for it.
     Decided,
+    /// What is to be done to an intent makes no sense as it stands.
+    LeverRefused {
+        /// Why.
+        why: &'static str,
+    },
     /// The latest round of the delivery is not over.
     NotSettled {
         /// Where it stands.
@@ -242,6 +247,12 @@ impl Refusal {
                 "A decision is asked for once, while somebody waits; it can't be replayed. Ask again at \
                  `incoming-payments/decisions` with another `Idempotency-Key`.",
             ),
+            Self::LeverRefused { why } => Problem::new(
+                StatusCode::CONFLICT,
+                "/problems/lever-refused",
+                "Not as the intent stands",
+                format!("Nothing was done: {why}."),
+            ),
             Self::NotSettled { state } => Problem::new(
                 StatusCode::CONFLICT,
                 "/problems/delivery-not-settled",
@@ -296,6 +307,7 @@ impl Refusal {
             | Self::MessageLocked
             | Self::SecretsFull
             | Self::Decided
+            | Self::LeverRefused { .. }
             | Self::NotSettled { .. } => {}
         }
     }

@@ -11,6 +11,7 @@ mod charge;
 mod decline;
 mod intent;
 mod ledger;
+mod lever;
 mod network;
 mod retry;
 mod signal;

@@ -80,6 +80,7 @@ pub fn document() -> Value {
         event_types::list,
         event_types::read,
         intents::read,
+        intents::pull,
         quarantine::list,
         quarantine::list_of_tenant,
         quarantine::read,
@@ -204,6 +205,7 @@ fn describe_parameter(parameter: &mut Parameter) {
         "event" => "The event's id.",
         "type" => "The event type, such as `wallet_address.not_found`.",
         "message" => "The message's id, as the list shows it.",
+        "lever" => "What to do: `pause`, `resume`, `cancel` or `retry-now`.",
         _ => "",
     };
     parameter
@@ -211,6 +213,7 @@ fn describe_parameter(parameter: &mut Parameter) {
         .get_or_insert_with(|| description.to_owned());
     let pattern = match parameter.name.as_str() {
         "type" => "^[A-Za-z0-9_.]{1,128}$",
+        "lever" => "^(pause|resume|cancel|retry-now)$",
         _ => "^[A-Za-z0-9_-]{1,64}$",
     };
     parameter.schema = Some(schema::of(json!({"type": "string", "pattern": pattern})));

@@ -19,7 +19,11 @@ pub(crate) fn of(value: Value) -> RefOr<Schema> {
 
 /// The wire names of an enum without payloads, as its own parser tells them when it refuses another.
 pub(crate) fn names<T: DeserializeOwned>() -> Vec<String> {
-    let refused = serde_json::from_str::<T>("\"?\"")
+    expected::<T>(json!("?"))
+}
+
+fn expected<T: DeserializeOwned>(wrong: Value) -> Vec<String> {
+    let refused = serde_json::from_value::<T>(wrong)
         .err()
         .map(|error| error.to_string())
         .unwrap_or_default();
@@ -58,6 +62,48 @@ pub(crate) fn platform() -> RefOr<Schema> {
 
 pub(crate) fn mode() -> RefOr<Schema> {
     one_of::<recovery::Mode>()
+}
+
+pub(crate) fn mode_or_null() -> RefOr<Schema> {
+    of(json!({"type": ["string", "null"], "enum": nullable(names::<recovery::Mode>())}))
+}
+
+fn nullable(names: Vec<String>) -> Vec<Value> {
+    let names = names.into_iter().map(Value::from);
+    names.chain([Value::Null]).collect()
+}
+
+pub(crate) fn stage() -> RefOr<Schema> {
+    let names = expected::<recovery::Stage>(json!({"stage": "?"}));
+    of(json!({"type": "string", "enum": names}))
+}
+
+pub(crate) fn end_reason() -> RefOr<Schema> {
+    one_of::<recovery::EndReason>()
+}
+
+pub(crate) fn hold() -> RefOr<Schema> {
+    one_of::<recovery::Hold>()
+}
+
+pub(crate) fn lever() -> RefOr<Schema> {
+    one_of::<recovery::Lever>()
+}
+
+pub(crate) fn recording() -> RefOr<Schema> {
+    one_of::<recovery::Recording>()
+}
+
+pub(crate) fn enrichment() -> RefOr<Schema> {
+    one_of::<recovery::Enrichment>()
+}
+
+pub(crate) fn network() -> RefOr<Schema> {
+    one_of::<recovery::Network>()
+}
+
+pub(crate) fn charge_id_kind() -> RefOr<Schema> {
+    one_of::<recovery::ChargeId>()
 }
 
 pub(crate) fn failure() -> RefOr<Schema> {

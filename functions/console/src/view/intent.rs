@@ -1,17 +1,22 @@
-//! Intents, as they are told.
+//! Intents, as they are told: the invoice, where its retries stand, and what was done to it. Its charges are in
+//! [`super::attempt`].
 
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use shared::event::Source;
-use shared::ids::{ChargeKey, ConnectorAccountId, InvoiceId, ProfileId, SignalId};
+use shared::ids::{ChargeKey, ConnectorAccountId, InvoiceId, KeyId, ProfileId, SignalId};
 use shared::money::Currency;
-use shared::recovery::{Attempt, Fact, Intent, State, Status, TriggeredBy};
+use shared::recovery::{
+    EndReason, Hold, Intent, Lever, Mode, Pull, RecordBack, Recording, Retry, Stage, State, Status,
+    Terms,
+};
 
+use super::attempt::{AttemptView, DeclineView};
 use crate::openapi::schema;
 
-/// One invoice to collect, with its charges.
+/// One invoice to collect, with its charges and its retries.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
     "profile_id": "pro_1",
@@ -19,13 +24,32 @@ use crate::openapi::schema;
     "invoice_id": "in_1",
     "source": "stripe",
     "amount": 2500,
+    "amount_left": 2500,
     "currency": "USD",
     "state": "open",
     "since": "2026-11-22T08:59:59.000Z",
+    "opened_at": "2026-11-22T09:00:00.000Z",
+    "mode": "cascading",
+    "tried": 1,
+    "platform_retries_at": null,
+    "first_failure": {"code": "card_declined", "message": "Your card was declined.", "network_code": "51"},
+    "retry": {"stage": "planned", "told": 0, "at": "2026-11-22T11:59:59.000Z"},
     "attempts": [{
         "charge": "ch_1",
+        "ids": [{"kind": "psp", "id": "ch_1"}],
         "triggered_by": "external",
         "status": "failed",
+        "made_at": "2026-11-22T08:59:58.000Z",
+        "decline": {"code": "card_declined", "message": "Your card was declined.", "network_code": "51"},
+        "instrument": {
+            "token_last4": "1Qbb",
+            "customer": "cus_1",
+            "method": "card",
+            "card": {"network": "visa", "funding": "credit", "last4": "4242", "expiry_month": 12, "expiry_year": 2030},
+        },
+        "gateway": "gw_1",
+        "payment_account": "mca_stripe_eu",
+        "enrichment": "not_needed",
         "facts": [{
             "status": "failed",
             "at": "2026-11-22T08:59:59.000Z",
@@ -38,9 +62,70 @@ use crate::openapi::schema;
             "error_message": "Your card was declined.",
         }],
     }],
+    "pulls": [{"id": "pull_0c1e5f7a9b3d2e4f", "lever": "resume", "by": "key_1", "at": "2026-11-22T09:30:00.000Z"}],
     "signals": [{"id": "evt_1", "at": "2026-11-22T08:59:59.000Z"}],
 }))]
 pub(crate) struct IntentView {
+    /// Which invoice it is, and how it stands.
+    #[serde(flatten)]
+    summary: IntentSummaryView,
+    /// What is done with its retries: `monitoring` or `cascading`; `null` where the billing account is gone.
+    #[schema(schema_with = schema::mode_or_null)]
+    mode: Option<Mode>,
+    /// When the platform said that it tries again itself.
+    #[serde(serialize_with = "super::millis_or_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    platform_retries_at: Option<Timestamp>,
+    /// Why the first charge that failed did so, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_failure: Option<DeclineView>,
+    /// Its charges.
+    attempts: Vec<AttemptView>,
+    /// What was done to it by hand, the last ones.
+    pulls: Vec<PullView>,
+    /// How telling the platform of the success stands; absent where it is not to be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record_back: Option<RecordBackView>,
+    /// The platform's notifications that were joined into it; those of the last 10 days are remembered.
+    signals: Vec<SignalView>,
+}
+
+impl IntentView {
+    /// An intent, with what was agreed on for it, where its billing account is still there.
+    pub(crate) fn new(intent: &Intent, terms: Option<&Terms>) -> Self {
+        let signals = intent
+            .signals()
+            .map(|(id, at)| SignalView { id: id.clone(), at });
+        let mut signals: Vec<_> = signals.collect();
+        signals.sort_by(|one, other| (one.at, &one.id).cmp(&(other.at, &other.id)));
+        let attempts = intent.attempts.iter();
+        Self {
+            mode: terms.map(|terms| terms.mode),
+            platform_retries_at: intent.announced(),
+            first_failure: first_failure(intent),
+            attempts: attempts
+                .map(|attempt| AttemptView::new(attempt, terms))
+                .collect(),
+            pulls: intent.pulls.iter().map(PullView::from).collect(),
+            record_back: intent.record_back.as_ref().map(RecordBackView::from),
+            signals,
+            summary: IntentSummaryView::from(intent),
+        }
+    }
+}
+
+fn first_failure(intent: &Intent) -> Option<DeclineView> {
+    let failures = intent
+        .attempts
+        .iter()
+        .filter_map(|attempt| attempt.facts.get(&Status::Failed));
+    let first = failures.min_by_key(|fact| &fact.first)?;
+    first.details.decline.as_ref().map(DeclineView::from)
+}
+
+/// Which invoice, and how it stands.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct IntentSummaryView {
     /// The business profile.
     #[schema(value_type = String)]
     profile_id: ProfileId,
@@ -55,6 +140,8 @@ pub(crate) struct IntentView {
     source: Source,
     /// What it asks for, in ISO 4217 minor units.
     amount: i64,
+    /// What of it is left to collect, in ISO 4217 minor units.
+    amount_left: i64,
     /// The ISO 4217 currency.
     #[schema(value_type = String)]
     currency: Currency,
@@ -65,115 +152,169 @@ pub(crate) struct IntentView {
     #[schema(value_type = String, format = DateTime)]
     #[serde(serialize_with = "super::millis")]
     since: Timestamp,
-    /// Its charges.
-    attempts: Vec<AttemptView>,
-    /// The platform's notifications that were joined into it; those of the last 10 days are remembered.
-    signals: Vec<SignalView>,
+    /// When it was first recorded.
+    #[schema(value_type = String, format = DateTime)]
+    #[serde(serialize_with = "super::millis")]
+    opened_at: Timestamp,
+    /// How many charges were tried, by whomever: as many as we know of, or as the platform counts.
+    tried: u32,
+    /// Where its retries stand.
+    retry: RetryView,
 }
 
-impl From<Intent> for IntentView {
-    fn from(intent: Intent) -> Self {
-        let signals = intent
-            .signals()
-            .map(|(id, at)| SignalView { id: id.clone(), at });
-        let mut signals: Vec<_> = signals.collect();
-        signals.sort_by(|one, other| (one.at, &one.id).cmp(&(other.at, &other.id)));
+impl From<&Intent> for IntentSummaryView {
+    fn from(intent: &Intent) -> Self {
+        let key = intent.key.clone();
         Self {
-            signals,
-            since: intent.since(),
-            attempts: intent.attempts.iter().map(AttemptView::from).collect(),
-            profile_id: intent.key.profile_id,
-            connector_account_id: intent.key.connector_account_id,
-            invoice_id: intent.key.invoice_id,
-            source: intent.source,
+            profile_id: key.profile_id,
+            connector_account_id: key.connector_account_id,
+            invoice_id: key.invoice_id,
+            source: intent.source.clone(),
             amount: intent.amount.amount,
+            amount_left: intent.left().amount,
             currency: intent.amount.currency,
             state: intent.state,
+            since: intent.since(),
+            opened_at: intent.opened_at,
+            tried: intent.tried(),
+            retry: RetryView::from(&intent.retry),
         }
     }
 }
 
-/// One charge of an invoice.
+/// Where the retries of an invoice stand.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct AttemptView {
-    /// What tells it from the invoice's other charges.
-    #[schema(value_type = String)]
-    charge: ChargeKey,
-    /// Who made it: `internal` (we) or `external` (the billing platform or somebody else).
-    #[schema(schema_with = schema::triggered_by)]
-    triggered_by: TriggeredBy,
-    /// How it stands; absent while nothing was said of it.
+pub(crate) struct RetryView {
+    /// `idle`: no charge failed. `platform_first`: the platform has not had its own tries yet. `held`: a charge is under
+    /// way. `paused`: by hand. `planned`: the next one has its time, `at`. `missed`: in monitoring, it would have been due
+    /// `at`, and nobody was told. `due`: the merchant is told to charge, until `deadline`. `unknown`: it was told, and
+    /// nobody knows whether it did. `ended`: there will be no more, for the `reason`.
+    #[schema(schema_with = schema::stage)]
+    stage: &'static str,
+    /// How many retries the merchant was told of.
+    told: u32,
+    /// When the one of this stage is, was or would have been due.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(schema_with = schema::charge_status)]
-    status: Option<Status>,
-    /// What was said of it, status by status.
-    facts: Vec<FactView>,
+    #[serde(serialize_with = "super::millis_or_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    at: Option<Timestamp>,
+    /// Which retry the merchant is told of, counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    number: Option<u32>,
+    /// How often it was told, always with the same idempotency key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    times: Option<u32>,
+    /// Until when the merchant may make it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "super::millis_or_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    deadline: Option<Timestamp>,
+    /// Why there will be no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = schema::end_reason)]
+    reason: Option<EndReason>,
+    /// What was put on them by hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = schema::hold)]
+    hold: Option<Hold>,
+    /// Since when the next one is asked for at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "super::millis_or_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    hurried_at: Option<Timestamp>,
 }
 
-impl From<&Attempt> for AttemptView {
-    fn from(attempt: &Attempt) -> Self {
+impl From<&Retry> for RetryView {
+    fn from(retry: &Retry) -> Self {
+        let (stage, at, issue, reason) = match &retry.stage {
+            Stage::Idle => ("idle", None, None, None),
+            Stage::PlatformFirst => ("platform_first", None, None, None),
+            Stage::Held => ("held", None, None, None),
+            Stage::Paused => ("paused", None, None, None),
+            Stage::Planned { at } => ("planned", Some(*at), None, None),
+            Stage::Missed { at } => ("missed", Some(*at), None, None),
+            Stage::Due(issue) => ("due", Some(issue.at), Some(issue), None),
+            Stage::Unknown(issue) => ("unknown", Some(issue.at), Some(issue), None),
+            Stage::Ended { reason } => ("ended", None, None, Some(*reason)),
+        };
         Self {
-            charge: attempt.key().clone(),
-            triggered_by: attempt.triggered_by,
-            status: attempt.status(),
-            facts: attempt.facts.iter().map(FactView::from).collect(),
+            stage,
+            told: retry.told,
+            at,
+            number: issue.map(|issue| issue.number),
+            times: issue.map(|issue| issue.times),
+            deadline: issue.map(|issue| issue.deadline),
+            reason,
+            hold: retry.hold,
+            hurried_at: retry.hurried.map(|hurry| hurry.at),
         }
     }
 }
 
-/// What was said of a charge in one status.
+/// What was done to an intent by hand.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct FactView {
-    /// The status.
-    #[schema(schema_with = schema::charge_status)]
-    status: Status,
-    /// When the platform first said so.
+#[schema(example = json!({
+    "id": "pull_0c1e5f7a9b3d2e4f",
+    "lever": "pause",
+    "by": "key_0c1e5f7a9b3d2e4f",
+    "at": "2026-11-22T09:30:00.000Z",
+}))]
+pub(crate) struct PullView {
+    /// Its name.
+    id: String,
+    /// What was done.
+    #[schema(schema_with = schema::lever)]
+    lever: Lever,
+    /// The public name of the key that it was done with; `null` for the operator's key of the environment.
+    #[schema(value_type = Option<String>)]
+    by: Option<KeyId>,
+    /// When.
     #[schema(value_type = String, format = DateTime)]
     #[serde(serialize_with = "super::millis")]
     at: Timestamp,
-    /// When it last said so.
-    #[schema(value_type = String, format = DateTime)]
-    #[serde(serialize_with = "super::millis")]
-    last_at: Timestamp,
-    /// The notification that first said so.
-    #[schema(value_type = String)]
-    signal: SignalId,
-    /// What was charged, in ISO 4217 minor units.
-    amount: i64,
-    /// The ISO 4217 currency.
-    #[schema(value_type = String)]
-    currency: Currency,
-    /// The payment service provider's transaction, where the platform names one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    transaction_id: Option<String>,
-    /// The decline's code.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error_code: Option<String>,
-    /// The decline's text for humans.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error_message: Option<String>,
 }
 
-impl From<(&Status, &Fact)> for FactView {
-    fn from((status, fact): (&Status, &Fact)) -> Self {
+impl From<&Pull> for PullView {
+    fn from(pull: &Pull) -> Self {
         Self {
-            status: *status,
-            at: fact.first.at,
-            last_at: fact.last.at,
-            signal: fact.first.id.clone(),
-            amount: fact.details.amount.amount,
-            currency: fact.details.amount.currency,
-            transaction_id: fact.details.transaction_id.clone(),
-            error_code: fact
-                .details
-                .decline
-                .as_ref()
-                .map(|decline| decline.code.clone()),
-            error_message: fact
-                .details
-                .decline
-                .as_ref()
-                .and_then(|decline| decline.message.clone()),
+            id: pull.id.clone(),
+            lever: pull.lever,
+            by: pull.by.clone(),
+            at: pull.at,
+        }
+    }
+}
+
+/// How telling the platform of a success stands.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RecordBackView {
+    /// `waiting`, `recorded`, or `failed`: the platform does not take it, and somebody must look.
+    #[schema(schema_with = schema::recording)]
+    state: Recording,
+    /// The charge by which the invoice was collected.
+    #[schema(value_type = String)]
+    charge: ChargeKey,
+    /// How often the platform was asked.
+    tries: u32,
+    /// Since when it stands so.
+    #[schema(value_type = String, format = DateTime)]
+    #[serde(serialize_with = "super::millis")]
+    at: Timestamp,
+    /// The HTTP status of the platform's last answer; `null` where there was none.
+    status: Option<u16>,
+    /// The platform's own id of what it recorded.
+    platform_id: Option<String>,
+}
+
+impl From<&RecordBack> for RecordBackView {
+    fn from(record: &RecordBack) -> Self {
+        Self {
+            state: record.state,
+            charge: record.charge.clone(),
+            tries: record.tries,
+            at: record.at,
+            status: record.status,
+            platform_id: record.platform_id.clone(),
         }
     }
 }

@@ -2,17 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::event::Source;
-use shared::ids::{ChargeKey, ConnectorAccountId, InvoiceId, ProfileId, SignalId};
+use shared::ids::{ChargeKey, ConnectorAccountId, InvoiceId, KeyId, ProfileId, SignalId};
 use shared::money::{Currency, Money};
+use shared::queue::{Queue, Task};
 use shared::recovery::{
-    Charge, ChargeId, Decline, Details, Intent, IntentKey, Order, Signal, SignalKind, Status,
-    TriggeredBy,
+    Card, Charge, ChargeId, Decline, Details, EndReason, Enrichment, Hold, Hurry, Instrument,
+    Intent, IntentKey, Issue, Lever, Network, Order, Pull, RecordBack, Recording, Retry, Signal,
+    SignalKind, Stage, Status, TriggeredBy,
 };
-use shared::store::Intents;
+use shared::store::{Intents, Saved};
 
-use crate::support::{World, tenant_id};
+use crate::support::{OPERATOR, World, tenant_id};
 
 fn signal(id: &str, kind: SignalKind, status: Status, second: i64) -> Signal {
     let amount = Money {
@@ -24,7 +26,14 @@ fn signal(id: &str, kind: SignalKind, status: Status, second: i64) -> Signal {
     let decline = Decline {
         code: "card_declined".to_owned(),
         message: Some("No.".to_owned()),
-        ..Decline::default()
+        reason: Some("insufficient_funds".to_owned()),
+        network_code: Some("51".to_owned()),
+        advice_code: Some("02".to_owned()),
+        network_message: Some("Not sufficient funds".to_owned()),
+    };
+    let left = Money {
+        amount: 1500,
+        ..amount
     };
     Signal {
         id: id.clone(),
@@ -38,15 +47,21 @@ fn signal(id: &str, kind: SignalKind, status: Status, second: i64) -> Signal {
         kind,
         order: Order { at, rank: 0, id },
         amount,
-        left: None,
-        tries: None,
-        next_try: None,
+        left: Some(left),
+        tries: Some(3),
+        next_try: at.checked_add(jiff::SignedDuration::from_hours(24)).ok(),
         charge: Some(Charge {
-            ids: BTreeSet::from([ChargeId::Psp(ChargeKey::parse("ch_1").expect("a valid id"))]),
+            ids: BTreeSet::from([
+                ChargeId::Psp(ChargeKey::parse("ch_1").expect("a valid id")),
+                ChargeId::Platform(ChargeKey::parse("in/1#1").expect("a valid id")),
+            ]),
             status,
             triggered_by: TriggeredBy::External,
-            retry: None,
+            retry: Some(1),
             details: Details {
+                instrument: Some(instrument()),
+                gateway: Some("gw_1".to_owned()),
+                enrichment: Enrichment::NoKey,
                 transaction_id: Some("pi_1".to_owned()),
                 decline: (status == Status::Failed).then_some(decline),
                 ..Details::of(amount)
@@ -55,38 +70,103 @@ fn signal(id: &str, kind: SignalKind, status: Status, second: i64) -> Signal {
     }
 }
 
-#[tokio::test]
-async fn an_intent_is_told_with_its_charges_and_facts() {
-    let world = World::start().await;
-    world.tenant("acme").await;
+fn instrument() -> Instrument {
+    Instrument {
+        token: Some("pm_1QbbSecret".to_owned()),
+        customer: Some("cus_1".to_owned()),
+        method: Some("card".to_owned()),
+        card: Some(Card {
+            network: Network::Visa,
+            funding: Some("credit".to_owned()),
+            last4: Some("4242".to_owned()),
+            expiry_month: Some(12),
+            expiry_year: Some(2030),
+        }),
+    }
+}
+
+/// An intent of which one charge failed, and a second one with it.
+fn failed() -> (Signal, Intent) {
     let failed = signal("evt_1", SignalKind::PaymentFailed, Status::Failed, 0);
-    let paid = signal("evt_2", SignalKind::PaymentSucceeded, Status::Succeeded, 60);
-    let mut intent = Intent::open(&failed, failed.order.at).expect("it tells of an invoice");
+    let intent = Intent::open(&failed, failed.order.at);
+    let mut intent = intent.expect("it tells of an invoice");
     intent.join(&failed, failed.order.at);
-    intent.join(&paid, paid.order.at);
+    (failed, intent)
+}
+
+async fn keep(world: &World, intent: &Intent) {
+    let known = world.store.intent(&tenant_id("acme"), &intent.key).await;
+    let read = known.expect("the table answers").map(|read| read.version);
     let saved = world
         .store
-        .save_intent(&tenant_id("acme"), &intent, None, world.now())
+        .save_intent(&tenant_id("acme"), intent, read, world.now())
         .await;
-    let _stored = saved.expect("the table takes it");
+    assert_eq!(saved.expect("the table takes it"), Saved::Stored);
+}
 
-    let read = world
-        .get("/v1/tenants/acme/intents?profile=pro_1&account=mca_1&invoice=in%2F1")
-        .await;
-    let want = json!({
-        "profile_id": "pro_1",
-        "connector_account_id": "mca_1",
-        "invoice_id": "in/1",
-        "source": "stripe",
-        "amount": 2500,
-        "currency": "EUR",
-        "state": "recovered",
-        "since": "2026-01-01T00:01:00.000Z",
-        "attempts": [{
-            "charge": "ch_1",
-            "triggered_by": "external",
-            "status": "succeeded",
-            "facts": [
+const READ: &str = "/v1/tenants/acme/intents?profile=pro_1&account=mca_1&invoice=in%2F1";
+
+#[tokio::test]
+async fn an_intent_is_told_with_its_charges_its_retries_and_what_was_done_to_it() {
+    let world = World::start().await;
+    world.tenant("acme").await;
+    let account = json!({
+        "platform": "stripe",
+        "webhook_secrets": ["whsec_4dR7uGmAZq0vXw2cPb9s"],
+        "mode": "cascading",
+        "payment_accounts": {"gw_1": "mca_stripe_eu"},
+    });
+    let path = "/v1/tenants/acme/billing-accounts/pro_1/mca_1";
+    assert_eq!(world.put(path, account).await.status, 201);
+    let (_, mut intent) = failed();
+    let paid = signal("evt_2", SignalKind::PaymentSucceeded, Status::Succeeded, 60);
+    intent.join(&paid, paid.order.at);
+    let at = |second: i64| jiff::Timestamp::from_second(1_767_225_600 + second).expect("in range");
+    intent.retry = Retry {
+        stage: Stage::Unknown(Issue {
+            number: 2,
+            times: 1,
+            at: at(30),
+            deadline: at(90),
+            sent: true,
+        }),
+        told: 2,
+        hold: Some(Hold::Paused),
+        hurried: Some(Hurry {
+            tried: 1,
+            at: at(20),
+        }),
+    };
+    let pull = |id: &str, lever, by: Option<&str>| Pull {
+        id: id.to_owned(),
+        lever,
+        by: by.map(|id| KeyId::parse(id).expect("a valid id")),
+        at: at(20),
+    };
+    intent.pulls = vec![
+        pull("pull_1", Lever::RetryNow, Some("key_1")),
+        pull("pull_2", Lever::Pause, None),
+    ];
+    intent.record_back = Some(RecordBack {
+        state: Recording::Recorded,
+        charge: ChargeKey::parse("ch_1").expect("a valid id"),
+        tries: 2,
+        at: at(70),
+        status: Some(200),
+        platform_id: Some("txn_9".to_owned()),
+    });
+    keep(&world, &intent).await;
+
+    let read = world.get(READ).await;
+    let decline = json!({
+        "code": "card_declined",
+        "message": "No.",
+        "reason": "insufficient_funds",
+        "network_code": "51",
+        "advice_code": "02",
+        "network_message": "Not sufficient funds",
+    });
+    let facts = json!([
                 {
                     "status": "failed",
                     "at": "2026-01-01T00:00:00.000Z",
@@ -107,14 +187,139 @@ async fn an_intent_is_told_with_its_charges_and_facts() {
                     "currency": "EUR",
                     "transaction_id": "pi_1",
                 },
-            ],
+    ]);
+    let want = json!({
+        "profile_id": "pro_1",
+        "connector_account_id": "mca_1",
+        "invoice_id": "in/1",
+        "source": "stripe",
+        "amount": 2500,
+        "amount_left": 1500,
+        "currency": "EUR",
+        "state": "recovered",
+        "since": "2026-01-01T00:01:00.000Z",
+        "opened_at": "2026-01-01T00:00:00.000Z",
+        "mode": "cascading",
+        "tried": 3,
+        "platform_retries_at": "2026-01-02T00:00:00.000Z",
+        "first_failure": decline,
+        "retry": {
+            "stage": "unknown",
+            "told": 2,
+            "at": "2026-01-01T00:00:30.000Z",
+            "number": 2,
+            "times": 1,
+            "deadline": "2026-01-01T00:01:30.000Z",
+            "hold": "paused",
+            "hurried_at": "2026-01-01T00:00:20.000Z",
+        },
+        "attempts": [{
+            "charge": "ch_1",
+            "ids": [{"kind": "psp", "id": "ch_1"}, {"kind": "platform", "id": "in/1#1"}],
+            "triggered_by": "external",
+            "retry": 1,
+            "status": "succeeded",
+            "made_at": "2026-01-01T00:00:00.000Z",
+            "decline": decline,
+            "instrument": {
+                "token_last4": "cret",
+                "customer": "cus_1",
+                "method": "card",
+                "card": {
+                    "network": "visa",
+                    "funding": "credit",
+                    "last4": "4242",
+                    "expiry_month": 12,
+                    "expiry_year": 2030,
+                },
+            },
+            "gateway": "gw_1",
+            "payment_account": "mca_stripe_eu",
+            "enrichment": "no_key",
+            "facts": facts,
         }],
+        "pulls": [
+            {"id": "pull_1", "lever": "retry_now", "by": "key_1", "at": "2026-01-01T00:00:20.000Z"},
+            {"id": "pull_2", "lever": "pause", "by": null, "at": "2026-01-01T00:00:20.000Z"},
+        ],
+        "record_back": {
+            "state": "recorded",
+            "charge": "ch_1",
+            "tries": 2,
+            "at": "2026-01-01T00:01:10.000Z",
+            "status": 200,
+            "platform_id": "txn_9",
+        },
         "signals": [
             {"id": "evt_1", "at": "2026-01-01T00:00:00.000Z"},
             {"id": "evt_2", "at": "2026-01-01T00:01:00.000Z"},
         ],
     });
-    assert_eq!((read.status, read.body), (200, want));
+    assert_eq!((read.status, &read.body), (200, &want));
+    assert!(!read.raw.contains("pm_1Qbb"), "a token is not told");
+
+    // Without its billing account nobody knows what was agreed on.
+    assert_eq!(world.delete(path).await.status, 204);
+    let read = world.get(READ).await;
+    let of = [
+        "/mode",
+        "/attempts/0/gateway",
+        "/attempts/0/payment_account",
+    ];
+    assert_eq!(
+        of.map(|pointer| read.at(pointer)),
+        [Value::Null, json!("gw_1"), Value::Null]
+    );
+}
+
+#[tokio::test]
+async fn each_stage_of_the_retries_is_told() {
+    let at = jiff::Timestamp::from_second(1_767_225_600).expect("in range");
+    let time = "2026-01-01T00:00:00.000Z";
+    let issue = || Issue {
+        number: 1,
+        times: 1,
+        at,
+        deadline: at,
+        sent: false,
+    };
+    let issued = |stage: &str| json!({"stage": stage, "told": 0, "at": time, "number": 1, "times": 1, "deadline": time});
+    let cases = [
+        (Stage::Idle, json!({"stage": "idle", "told": 0})),
+        (
+            Stage::PlatformFirst,
+            json!({"stage": "platform_first", "told": 0}),
+        ),
+        (Stage::Held, json!({"stage": "held", "told": 0})),
+        (Stage::Paused, json!({"stage": "paused", "told": 0})),
+        (
+            Stage::Planned { at },
+            json!({"stage": "planned", "told": 0, "at": time}),
+        ),
+        (
+            Stage::Missed { at },
+            json!({"stage": "missed", "told": 0, "at": time}),
+        ),
+        (Stage::Due(issue()), issued("due")),
+        (Stage::Unknown(issue()), issued("unknown")),
+        (
+            Stage::Ended {
+                reason: EndReason::HardDeclined,
+            },
+            json!({"stage": "ended", "told": 0, "reason": "hard_declined"}),
+        ),
+    ];
+    let world = World::start().await;
+    world.tenant("acme").await;
+    let (_, mut intent) = failed();
+    for (stage, want) in cases {
+        // The name that is told is the one that is kept.
+        let kept = serde_json::to_value(&stage).expect("it has a JSON form");
+        assert_eq!(kept.get("stage"), want.get("stage"));
+        intent.retry.stage = stage;
+        keep(&world, &intent).await;
+        assert_eq!(world.get(READ).await.at("/retry"), want);
+    }
 }
 
 #[tokio::test]
@@ -152,4 +357,135 @@ async fn an_intent_is_asked_for_by_all_three_names() {
             .await;
         assert_eq!(refused.problem(), (status, detail.to_owned()), "{query}");
     }
+}
+
+fn lever(name: &str) -> String {
+    format!("/v1/tenants/acme/intents/{name}?profile=pro_1&account=mca_1&invoice=in%2F1")
+}
+
+#[tokio::test]
+async fn a_lever_is_pulled_by_a_message_that_says_who_did_it() {
+    let world = World::start().await;
+    let key = world.tenant("acme").await;
+    let (_, mut intent) = failed();
+    keep(&world, &intent).await;
+    let id = world.get("/v1/tenants/acme/keys").await.at("/data/0/id");
+    for (path, name, hold, key, by) in [
+        ("pause", "pause", None, OPERATOR, json!(null)),
+        ("cancel", "cancel", None, key.as_str(), id.clone()),
+        ("resume", "resume", Some(Hold::Paused), key.as_str(), id),
+    ] {
+        intent.retry.hold = hold;
+        keep(&world, &intent).await;
+        world.pass(60);
+        let answer = world.call(key, "POST", &lever(path), Value::Null).await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+        assert_eq!(answer.at("/lever"), name);
+        assert_eq!(answer.at("/by"), by);
+        assert_eq!(answer.at("/at"), format!("{:.3}", world.now()));
+        let sent = world.taken(Queue::Recover).await;
+        let [sent] = sent.as_slice() else {
+            panic!("one message: {sent:?}")
+        };
+        let Ok(Task::Lever(task)) = Task::decode(sent) else {
+            panic!("a lever: {sent}")
+        };
+        assert_eq!(
+            (task.tenant, &task.intent),
+            (tenant_id("acme"), &intent.key)
+        );
+        let Pull { id, lever, by, at } = task.pull;
+        let told = json!({"id": id, "lever": lever.as_str(), "by": by, "at": format!("{at:.3}")});
+        assert_eq!(told, answer.body);
+    }
+    assert_eq!(
+        world.get(READ).await.at("/pulls"),
+        json!([]),
+        "recover writes it"
+    );
+}
+
+#[tokio::test]
+async fn a_lever_that_makes_no_sense_is_refused_and_sends_nothing() {
+    let world = World::start().await;
+    world.tenant("acme").await;
+    let unknown = world.post(&lever("pause"), Value::Null).await;
+    let absent = "There is no intent for invoice `in/1` here.";
+    assert_eq!(unknown.problem(), (404, absent.to_owned()));
+    let (failed, open) = failed();
+    keep(&world, &open).await;
+    let wrong = world.post(&lever("push"), Value::Null).await;
+    let rule = "`lever`: must be `pause`, `resume`, `cancel` or `retry-now`";
+    assert_eq!(wrong.problem(), (400, rule.to_owned()));
+    let incomplete = "/v1/tenants/acme/intents/pause?profile=pro_1&account=mca_1";
+    let missing = world.post(incomplete, Value::Null).await;
+    assert_eq!(missing.problem(), (400, "`invoice`: is missing".to_owned()));
+
+    let ended = |reason| Retry {
+        stage: Stage::Ended { reason },
+        ..Retry::default()
+    };
+    let held = |hold| Retry {
+        hold: Some(hold),
+        ..Retry::default()
+    };
+    let joined = |kind| {
+        let mut intent = open.clone();
+        let mut signal = Signal {
+            kind,
+            ..failed.clone()
+        };
+        signal.id = SignalId::parse("evt_9").expect("a valid id");
+        signal.order.rank = 9;
+        intent.join(&signal, signal.order.at);
+        intent
+    };
+    let with = |retry| {
+        let mut intent = open.clone();
+        intent.retry = retry;
+        intent
+    };
+    let cases = [
+        (
+            joined(SignalKind::PaymentSucceeded),
+            "pause",
+            "the invoice was collected",
+        ),
+        (
+            joined(SignalKind::InvoiceCancelled),
+            "retry-now",
+            "the billing platform gave the invoice up",
+        ),
+        (
+            with(ended(EndReason::HardDeclined)),
+            "retry-now",
+            "the card must not be charged again",
+        ),
+        (
+            with(ended(EndReason::RetriesExhausted)),
+            "retry-now",
+            "no retries are left",
+        ),
+        (
+            with(held(Hold::Paused)),
+            "retry-now",
+            "its retries are paused or cancelled; `resume` them first",
+        ),
+        (
+            with(Retry::default()),
+            "resume",
+            "its retries are neither paused nor cancelled",
+        ),
+    ];
+    for (intent, name, why) in cases {
+        keep(&world, &intent).await;
+        let refused = world.post(&lever(name), Value::Null).await;
+        assert_eq!(
+            refused.problem(),
+            (409, format!("Nothing was done: {why}.")),
+            "{name}"
+        );
+        assert_eq!(refused.text("/type"), "/problems/lever-refused");
+    }
+    assert!(world.queues.is_empty(), "nothing was sent");
 }
