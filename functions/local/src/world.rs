@@ -25,7 +25,7 @@ use shared::queue::{Batch, Enqueue, Handle, Lease, Queue, QueueError, Received};
 use shared::secret::Keyring;
 use shared::store::dynamo::DynamoStore;
 use shared::store::{
-    CachedAccounts, CachedBackends, CachedCredentials, CachedEndpoints, CachedTenants,
+    CachedAccounts, CachedBackends, CachedCredentials, CachedEndpoints, CachedTenants, CachedTerms,
 };
 use shared::time::Clock;
 use shared::transport::Transport;
@@ -106,6 +106,7 @@ impl World {
         let workers = [
             lift(Arc::new(Recover {
                 intents: store.clone(),
+                terms: Arc::new(CachedTerms::new(store.clone(), clock.clone())),
                 events: store.clone(),
                 clock: clock.clone(),
             })),

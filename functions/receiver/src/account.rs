@@ -179,6 +179,9 @@ pub async fn tell(account: &dyn Account, event: &Event) -> Answer {
         | Kind::RecoveryPaymentSucceeded
         | Kind::RecoveryPaymentPending
         | Kind::RecoveryRecovered
+        | Kind::RecoveryRetryScheduled
+        | Kind::RecoveryRetryDue
+        | Kind::RecoveryLimitsExhausted
         | Kind::RecoveryCancelled => account.other(event).await,
     }
 }

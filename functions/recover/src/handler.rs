@@ -16,8 +16,8 @@ use shared::problem::chain;
 use shared::queue::batch::rest;
 use shared::queue::task::{IgnoredTask, PublishTask, SignalTask};
 use shared::queue::{Disposition, Handle, Queue, Received, Task};
-use shared::recovery::step;
-use shared::store::{Events, Intents, Saved, StoreError};
+use shared::recovery::join;
+use shared::store::{AccountTerms, Events, Intents, Saved, StoreError};
 use shared::time::Clock;
 use tracing::{info, warn};
 
@@ -25,6 +25,8 @@ use tracing::{info, warn};
 pub struct Recover {
     /// Intents, with their attempts.
     pub intents: Arc<dyn Intents>,
+    /// What billing accounts agreed on.
+    pub terms: Arc<dyn AccountTerms>,
     /// Where notifications of no interest are recorded.
     pub events: Arc<dyn Events>,
     /// The time signals are remembered by.
@@ -96,7 +98,14 @@ impl Recover {
             let now = self.clock.now();
             let read = self.intents.intent(&tenant, &signal.intent).await?;
             let version = read.as_ref().map(|read| read.version);
-            let step = step(&tenant, read.map(|read| read.value), &signal, now);
+            let joined = join(read.map(|read| read.value), &signal, now);
+            let key = &signal.intent;
+            let terms = self
+                .terms
+                .terms(&tenant, &key.profile_id, &key.connector_account_id)
+                .await?
+                .unwrap_or_default();
+            let step = joined.finish(&tenant, &signal, &terms, None, now);
             if let Some(intent) = step.intent.as_ref().filter(|_| step.changed)
                 && self
                     .intents

@@ -11,6 +11,7 @@ use shared::config::{Settings, environment};
 use shared::entropy::SystemEntropy;
 use shared::queue::sqs::{SqsQueues, received, response};
 use shared::queue::{Batch, Queue};
+use shared::store::CachedTerms;
 use shared::store::dynamo::DynamoStore;
 use shared::telemetry::{Style, init};
 use shared::time::{Clock, SystemClock};
@@ -41,6 +42,7 @@ async fn main() -> anyhow::Result<()> {
     let queues = Arc::new(SqsQueues::new(clients.sqs(), [recover, fanout]));
     let worker = Recover {
         intents: store.clone(),
+        terms: Arc::new(CachedTerms::new(store.clone(), clock.clone())),
         events: store.clone(),
         clock: clock.clone(),
     };

@@ -91,6 +91,16 @@ catalogue! {
     RecoveryRecovered: "recovery.recovered", recovery::Recovered,
         "An invoice that had failed was collected.",
         "Give the customer back what the failed invoice took from them.";
+    RecoveryRetryScheduled: "recovery.retry_scheduled", recovery::RetryScheduled,
+        "A failed invoice will be charged again.",
+        "None; `recovery.retry_due` follows at the time it names, unless something comes between.";
+    RecoveryRetryDue: "recovery.retry_due", recovery::RetryDue,
+        "A failed invoice is to be charged now.",
+        "Charge `token` before `deadline`, giving the payment service provider `idempotency_key`, and report what came of it \
+         to `POST /v1/tenants/{tenant}/recovery/attempts` with `retry`. After `deadline`, leave it.";
+    RecoveryLimitsExhausted: "recovery.limits_exhausted", recovery::LimitsExhausted,
+        "A failed invoice will not be charged again.",
+        "Ask the customer for another means of payment, or give the invoice up.";
     RecoveryCancelled: "recovery.cancelled", recovery::Cancelled,
         "An invoice will not be collected any more.",
         "End, or keep, what the customer has not paid for.";
@@ -249,6 +259,9 @@ pub fn resource(event_type: &EventType, data: &Json) -> Option<String> {
             | Kind::RecoveryPaymentSucceeded
             | Kind::RecoveryPaymentPending
             | Kind::RecoveryRecovered
+            | Kind::RecoveryRetryScheduled
+            | Kind::RecoveryRetryDue
+            | Kind::RecoveryLimitsExhausted
             | Kind::RecoveryCancelled,
         ) => about.invoice_id?,
         _ => about.id?,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Json, Kind};
-use crate::ids::{ChargeKey, ConnectorAccountId, InvoiceId, ProfileId};
+use crate::ids::{ChargeKey, ConnectorAccountId, EventId, InvoiceId, ProfileId};
 use crate::money::Money;
 
 /// Who made a charge.
@@ -86,6 +86,18 @@ pub struct Recovered {
     /// The charge that collected it; absent where it was paid without one (out of band).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub charge: Option<ChargeKey>,
+    /// How it came to that.
+    #[serde(flatten)]
+    pub numbers: Numbers,
+}
+
+/// How much was tried to collect an invoice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Numbers {
+    /// How often it was charged, by whomever.
+    pub charges_tried: u32,
+    /// How many retries the merchant was told to make.
+    pub retries_told: u32,
 }
 
 /// `recovery.cancelled`: an invoice will not be collected any more.
@@ -97,17 +109,114 @@ pub struct Cancelled {
     /// What stays uncollected, in ISO 4217 minor units.
     #[serde(flatten)]
     pub money: Money,
+    /// Who gave it up.
+    pub by: CancelledBy,
+    /// How it came to that.
+    #[serde(flatten)]
+    pub numbers: Numbers,
+}
+
+/// Who gave an invoice up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CancelledBy {
+    /// The billing platform.
+    Platform,
+    /// An operator, who wants no more retries.
+    Operator,
+}
+
+/// `recovery.retry_scheduled`: an invoice will be charged again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryScheduled {
+    /// The invoice.
+    #[serde(flatten)]
+    pub invoice: Invoice,
+    /// What is left to collect, in ISO 4217 minor units.
+    #[serde(flatten)]
+    pub money: Money,
+    /// Which retry, counted from 1.
+    pub retry: u32,
+    /// When.
+    #[serde(deserialize_with = "super::field::instant")]
+    pub scheduled_at: Timestamp,
+    /// How it came to that.
+    #[serde(flatten)]
+    pub numbers: Numbers,
+}
+
+/// `recovery.retry_due`: an invoice is to be charged now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryDue {
+    /// The invoice.
+    #[serde(flatten)]
+    pub invoice: Invoice,
+    /// What is left to collect, in ISO 4217 minor units.
+    #[serde(flatten)]
+    pub money: Money,
+    /// Which retry, counted from 1; the report of the charge names it.
+    pub retry: u32,
+    /// Until when it may be charged; who comes later must leave it.
+    #[serde(deserialize_with = "super::field::instant")]
+    pub deadline: Timestamp,
+    /// To be given to the payment service provider with the charge: the same for every telling of this retry.
+    pub idempotency_key: EventId,
+    /// What to charge, as the payment service provider knows it, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// Whom to charge, as the payment service provider knows them, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<String>,
+    /// Where to charge: the payment account behind the platform's gateway, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_account: Option<String>,
+    /// How it came to that.
+    #[serde(flatten)]
+    pub numbers: Numbers,
+}
+
+/// `recovery.limits_exhausted`: an invoice will not be charged again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitsExhausted {
+    /// The invoice.
+    #[serde(flatten)]
+    pub invoice: Invoice,
+    /// What stays uncollected, in ISO 4217 minor units.
+    #[serde(flatten)]
+    pub money: Money,
+    /// Why: `retries_exhausted`, `grace_period_expired` or `hard_declined`.
+    pub reason: Limit,
+    /// How it came to that.
+    #[serde(flatten)]
+    pub numbers: Numbers,
+}
+
+/// Why an invoice will not be charged again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// There is no further retry on what the billing account agreed on.
+    RetriesExhausted,
+    /// The next one would come too long after the first failure.
+    GracePeriodExpired,
+    /// The card must not be charged again.
+    HardDeclined,
 }
 
 /// What makes a happening of recovery what it is. The rest (when it happened, a decline's words, the amount of an invoice
 /// that is given up) is taken from whichever signal or joined state told of it first, and another one may differ there.
-const SAME: [&str; 6] = [
+const SAME: [&str; 11] = [
     "profile_id",
     "connector_account_id",
     "invoice_id",
     "charge",
     "currency",
     "amount",
+    "retry",
+    "scheduled_at",
+    "idempotency_key",
+    "reason",
+    "by",
 ];
 
 /// Whether two payloads of an event of recovery, under one id, tell of one happening: several signals of a platform may
@@ -118,7 +227,11 @@ pub(super) fn same_happening(kind: Kind, one: &Json, other: &Json) -> bool {
         | Kind::RecoveryPaymentSucceeded
         | Kind::RecoveryPaymentPending
         | Kind::RecoveryRecovered => None,
-        Kind::RecoveryCancelled => Some("amount"),
+        // What is left to collect is as of the signal that told it.
+        Kind::RecoveryCancelled
+        | Kind::RecoveryRetryScheduled
+        | Kind::RecoveryRetryDue
+        | Kind::RecoveryLimitsExhausted => Some("amount"),
         _ => return false,
     };
     let object = |json: &Json| serde_json::from_str::<serde_json::Map<_, _>>(json.as_str()).ok();

@@ -39,6 +39,9 @@ pub fn audience(kind: Kind) -> Audience {
         | Kind::RecoveryPaymentSucceeded
         | Kind::RecoveryPaymentPending
         | Kind::RecoveryRecovered
+        | Kind::RecoveryRetryScheduled
+        | Kind::RecoveryRetryDue
+        | Kind::RecoveryLimitsExhausted
         | Kind::RecoveryCancelled => Audience::of(Role::Merchant),
         Kind::IncomingPaymentCompleted
         | Kind::IncomingPaymentExpired

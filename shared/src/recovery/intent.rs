@@ -89,6 +89,9 @@ pub struct Intent {
     /// When the platform charges next itself, if it does, and the latest signal that said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     announced: Option<(Order, Option<Timestamp>)>,
+    /// What the platform itself said last, and where in its order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    platform_said: Option<(Order, SignalKind)>,
     /// When it was first recorded.
     pub opened_at: Timestamp,
     /// Where its retries stand.
@@ -120,6 +123,7 @@ impl Intent {
             left: None,
             platform_tries: 0,
             announced: None,
+            platform_said: None,
             opened_at: now,
             retry: Retry::default(),
             pulls: Vec::new(),
@@ -162,13 +166,15 @@ impl Intent {
             .find(|attempt| attempt.is_same(&charge.ids))
     }
 
-    /// The charge that collected the invoice, where one did.
+    /// The charge that collected the invoice, where one did. A platform that is told of a success says so in its own words
+    /// after it, naming no charge.
     #[must_use]
     pub fn collected_by(&self) -> Option<(&ChargeKey, &Fact)> {
         self.attempts
             .iter()
+            .filter(|attempt| attempt.status() == Some(Status::Succeeded))
             .filter_map(|attempt| Some((attempt.key(), attempt.facts.get(&Status::Succeeded)?)))
-            .find(|(_, fact)| fact.last == self.said)
+            .max_by(|(_, one), (_, other)| one.last.cmp(&other.last))
     }
 
     /// What is left to collect, in minor units: what the platform says, else all that the invoice asks for.
@@ -202,6 +208,12 @@ impl Intent {
         self.by_time().find_map(Attempt::gateway)
     }
 
+    /// Whether the platform itself said last that the invoice was collected.
+    #[must_use]
+    pub fn platform_knows(&self) -> bool {
+        matches!(self.platform_said, Some((_, SignalKind::PaymentSucceeded)))
+    }
+
     /// The charges, the latest first.
     pub(super) fn by_time(&self) -> impl Iterator<Item = &Attempt> {
         let mut attempts: Vec<_> = self.attempts.iter().collect();
@@ -229,6 +241,9 @@ impl Intent {
         }
         if signal.kind == SignalKind::PaymentFailed && later(&self.announced, &signal.order) {
             self.announced = Some((signal.order.clone(), signal.next_try));
+        }
+        if !signal.by_merchant && later(&self.platform_said, &signal.order) {
+            self.platform_said = Some((signal.order.clone(), signal.kind));
         }
         self.platform_tries = self.platform_tries.max(signal.tries.unwrap_or_default());
         if let Some(charge) = &signal.charge {

@@ -1,6 +1,12 @@
-//! Which levers can be pulled, as an intent stands.
+//! What an operator does to the retries of an intent.
 
-use super::{EndReason, Hold, Intent, Lever, Stage, State};
+use jiff::Timestamp;
+
+use super::{EndReason, Hold, Hurry, Intent, Issue, Lever, Pull, Stage, State, Terms};
+use crate::time::later;
+
+/// So many pulls of levers are kept with an intent.
+const PULLS_MOST: usize = 50;
 
 impl Intent {
     /// Why pulling `lever` makes no sense as the intent stands, in words that complete a sentence; `None` if it does.
@@ -45,5 +51,41 @@ impl Intent {
             | Stage::Missed { .. }
             | Stage::Unknown(_) => None,
         }
+    }
+
+    /// Whether this very pull was made before.
+    #[must_use]
+    pub fn was_pulled(&self, pull: &Pull) -> bool {
+        self.pulls.iter().any(|known| known.id == pull.id)
+    }
+
+    /// Pulls a lever at `now`: what it means for the retries is worked out by [`Intent::replan`] after it.
+    pub fn pull(&mut self, pull: &Pull, terms: &Terms, now: Timestamp) {
+        match pull.lever {
+            Lever::Pause => self.retry.hold = Some(Hold::Paused),
+            Lever::Cancel => self.retry.hold = Some(Hold::Cancelled),
+            Lever::Resume => self.retry.hold = None,
+            Lever::RetryNow => match &self.retry.stage {
+                Stage::Unknown(issue) => {
+                    // The same retry under the same idempotency key: if it was made, it is not made twice.
+                    let again = Issue {
+                        times: issue.times.saturating_add(1),
+                        deadline: later(now, terms.retry_window()),
+                        sent: false,
+                        ..issue.clone()
+                    };
+                    self.retry.stage = Stage::Due(again);
+                }
+                _ => {
+                    self.retry.hurried = Some(Hurry {
+                        tried: self.tried(),
+                        at: now,
+                    });
+                }
+            },
+        }
+        self.pulls.push(pull.clone());
+        let over = self.pulls.len().saturating_sub(PULLS_MOST);
+        self.pulls.drain(..over);
     }
 }

@@ -9,25 +9,33 @@ mod action;
 mod attempt;
 mod charge;
 mod decline;
+mod due;
 mod intent;
 mod ledger;
 mod lever;
 mod network;
+mod plan;
 mod retry;
 mod signal;
 mod step;
 mod terms;
+mod timetable;
+mod told;
 
 pub use action::{Action, action};
 pub use attempt::{Attempt, Fact};
 pub use charge::{Card, Charge, ChargeId, Decline, Details, Enrichment, Instrument, Status};
 pub use decline::{advised_wait, is_hard};
+pub use due::{Due, due};
 pub use intent::{Intent, IntentKey, State};
 pub use ledger::{Claim, Stop, TokenLedger};
 pub use network::{Limits, Network};
-pub use retry::{EndReason, Hold, Hurry, Issue, Lever, Pull, RecordBack, Recording, Retry, Stage};
+pub use retry::{
+    EndReason, Hold, Hurry, Issue, Lever, Plan, Pull, RecordBack, Recording, Retry, Stage,
+};
 pub use signal::{Order, Signal, SignalKind};
-pub use step::{Step, step};
+pub use step::{Joined, Step, join};
 pub use terms::{Mode, Terms};
+pub use timetable::{CLEAR_AFTER, CLEAR_BEFORE, History, Next, timetable};
 
 pub use crate::event::recovery::TriggeredBy;

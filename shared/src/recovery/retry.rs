@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::KeyId;
+use crate::ids::{ChargeKey, KeyId, SignalId};
 
 /// The retries of an intent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,12 +13,44 @@ pub struct Retry {
     /// How many the merchant was told of.
     #[serde(default)]
     pub told: u32,
+    /// What signals made of the timetable, the last ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plans: Vec<Plan>,
     /// What an operator put on them, until an operator takes it off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
     /// An operator asked for the next one at once, when so many charges had been tried: since when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hurried: Option<Hurry>,
+}
+
+/// So many plans are kept with an intent.
+const PLANS_MOST: usize = 32;
+
+impl Retry {
+    /// Keeps a plan.
+    pub(super) fn note(&mut self, plan: Plan) {
+        self.plans.push(plan);
+        let over = self.plans.len().saturating_sub(PLANS_MOST);
+        self.plans.drain(..over);
+    }
+
+    /// What a signal made of the timetable, if it changed it.
+    pub(super) fn plan_of(&self, signal: &SignalId) -> Option<&Plan> {
+        self.plans.iter().find(|plan| plan.signal == *signal)
+    }
+}
+
+/// What a signal made of the timetable: kept, so that a replay tells the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The signal.
+    pub signal: SignalId,
+    /// The number of the next retry then.
+    pub retry: u32,
+    /// Planned, or at an end.
+    #[serde(flatten)]
+    pub stage: Stage,
 }
 
 /// Where the retries of an intent stand.
@@ -171,7 +203,7 @@ pub struct RecordBack {
     /// How it ended, if it did.
     pub state: Recording,
     /// The success: the charge by which the invoice was collected.
-    pub charge: crate::ids::ChargeKey,
+    pub charge: ChargeKey,
     /// How often the platform was asked.
     pub tries: u32,
     /// When this was written.

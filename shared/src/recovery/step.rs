@@ -1,50 +1,60 @@
-//! One signal, one step: the joined intent, the action it calls for, and the events to tell.
+//! One signal, one step: joined into its intent, with what that means for the retries and the events to tell.
+//!
+//! A step has two halves, since what all invoices of a token share can only be read once the token is known: [`join`], then
+//! [`Joined::finish`].
 
 use jiff::Timestamp;
 
-use super::{Action, Attempt, Charge, Intent, Signal, State, Status, TriggeredBy, action};
-use crate::event::recovery::{Cancelled, Invoice, Payment, Recovered};
-use crate::event::{Event, Json, Kind};
-use crate::ids::{EventId, TenantId};
+use super::told::Told;
+use super::{
+    Action, EndReason, Intent, Plan, RecordBack, Recording, Signal, SignalKind, Stage, Terms,
+    TokenLedger, TriggeredBy, action,
+};
+use crate::event::Event;
+use crate::ids::TenantId;
+
+/// A signal joined into its intent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    intent: Option<Intent>,
+    changed: bool,
+    action: Action,
+}
 
 /// What a signal leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// The intent as it stands now; `None` where the signal says nothing of an invoice.
     pub intent: Option<Intent>,
+    /// What is known of the token now, if that changed: it is stored together with the intent.
+    pub ledger: Option<TokenLedger>,
     /// Whether the intent must be stored: a signal seen before changes nothing.
     pub changed: bool,
-    /// What has to be done.
+    /// What the signal calls for.
     pub action: Action,
     /// What has to be told. A signal seen before tells the same events again, under the same ids.
     pub events: Vec<Event>,
+    /// Whether the platform has to be told of the success.
+    pub record_back: bool,
 }
 
-/// Joins `signal`, received at `now`, into `known` for `tenant`.
+/// Joins `signal`, received at `now`, into what is `known` of its invoice.
 #[must_use]
-pub fn step(tenant: &TenantId, known: Option<Intent>, signal: &Signal, now: Timestamp) -> Step {
+pub fn join(known: Option<Intent>, signal: &Signal, now: Timestamp) -> Joined {
     let triggered_by = triggered_by(known.as_ref(), signal);
     let action = action(signal.kind, triggered_by);
     let seen = known
         .as_ref()
         .is_some_and(|intent| intent.has_seen(&signal.id));
-    let Some(mut intent) = known.or_else(|| Intent::open(signal, now)) else {
-        return Step {
-            intent: None,
-            changed: false,
-            action,
-            events: Vec::new(),
-        };
-    };
-    if !seen {
+    let mut intent = known.or_else(|| Intent::open(signal, now));
+    let changed = !seen && intent.is_some();
+    if let Some(intent) = intent.as_mut().filter(|_| changed) {
         intent.join(signal, now);
     }
-    let events = events(tenant, &intent, signal);
-    Step {
-        intent: Some(intent),
-        changed: !seen,
+    Joined {
+        intent,
+        changed,
         action,
-        events,
     }
 }
 
@@ -52,111 +62,122 @@ fn triggered_by(known: Option<&Intent>, signal: &Signal) -> Option<TriggeredBy> 
     Some(known?.attempt(signal.charge.as_ref()?)?.triggered_by)
 }
 
+impl Joined {
+    /// The token of which all that is known must be read before the step is finished, if any.
+    #[must_use]
+    pub fn token(&self) -> Option<&str> {
+        let intent = self.intent.as_ref().filter(|_| self.changed)?;
+        intent.has_failed().then(|| intent.token()).flatten()
+    }
+
+    /// Works out what the signal means for the retries, on the `terms` of the billing account, and what is told.
+    #[must_use]
+    pub fn finish(
+        self,
+        tenant: &TenantId,
+        signal: &Signal,
+        terms: &Terms,
+        ledger: Option<TokenLedger>,
+        now: Timestamp,
+    ) -> Step {
+        let token = self.token().is_some();
+        let Self {
+            intent,
+            changed,
+            action,
+        } = self;
+        let mut step = Step {
+            intent,
+            ledger: None,
+            changed,
+            action,
+            events: Vec::new(),
+            record_back: false,
+        };
+        let Some(intent) = &mut step.intent else {
+            return step;
+        };
+        if changed {
+            let known = ledger.unwrap_or_default();
+            let mut ledger = known.clone();
+            intent.enter(&mut ledger, terms, now);
+            intent.plan(signal, terms, &ledger);
+            // Once more: a retry that is answered gives its claim back.
+            intent.enter(&mut ledger, terms, now);
+            step.ledger = (token && ledger != known).then_some(ledger);
+            if let Some(charge) = to_record_back(intent, signal, terms) {
+                intent.record_back = Some(RecordBack {
+                    state: Recording::Waiting,
+                    charge,
+                    tries: 0,
+                    at: now,
+                    status: None,
+                    platform_id: None,
+                });
+            }
+        }
+        step.record_back = intent
+            .record_back
+            .as_ref()
+            .is_some_and(|it| it.state == Recording::Waiting);
+        step.events = events(tenant, intent, signal, terms);
+        step
+    }
+}
+
+impl Intent {
+    fn plan(&mut self, signal: &Signal, terms: &Terms, ledger: &TokenLedger) {
+        let before = self.retry.stage.clone();
+        self.replan(terms, ledger);
+        let tells = matches!(
+            self.retry.stage,
+            Stage::Planned { .. }
+                | Stage::Ended {
+                    reason: EndReason::RetriesExhausted
+                        | EndReason::GracePeriodExpired
+                        | EndReason::HardDeclined
+                }
+        );
+        if tells && before != self.retry.stage {
+            self.retry.note(Plan {
+                signal: signal.id.clone(),
+                retry: self.retry.told.saturating_add(1),
+                stage: self.retry.stage.clone(),
+            });
+        }
+    }
+}
+
+/// The charge of a success that a merchant reports and that the platform has not told of itself.
+fn to_record_back(
+    intent: &Intent,
+    signal: &Signal,
+    terms: &Terms,
+) -> Option<crate::ids::ChargeKey> {
+    let charge = signal.charge.as_ref()?;
+    let ours = signal.by_merchant
+        && signal.kind == SignalKind::PaymentSucceeded
+        && charge.triggered_by == TriggeredBy::Internal;
+    let key = intent.attempt(charge)?.key();
+    let told = intent
+        .record_back
+        .as_ref()
+        .is_some_and(|it| it.charge == *key);
+    (terms.record_back && ours && !told && !intent.platform_knows()).then(|| key.clone())
+}
+
 /// What is told is a function of the signal and the joined state, not of the change it made: a replay tells the
 /// same, and a failure that arrives after the success it precedes still makes the recovery known.
-fn events(tenant: &TenantId, intent: &Intent, signal: &Signal) -> Vec<Event> {
-    let told = Told { tenant, intent };
-    let payment = signal
-        .charge
-        .as_ref()
-        .and_then(|charge| told.payment(charge, intent.attempt(charge)?));
-    let ending = match intent.state {
-        State::Recovered if intent.has_failed() => Some(told.recovered()),
-        State::Cancelled => Some(told.cancelled()),
-        State::Recovered | State::Open | State::Processing => None,
-    };
-    payment.into_iter().chain(ending).collect()
-}
-
-struct Told<'a> {
-    tenant: &'a TenantId,
-    intent: &'a Intent,
-}
-
-impl Told<'_> {
-    fn payment(&self, charge: &Charge, attempt: &Attempt) -> Option<Event> {
-        let kind = match charge.status {
-            Status::Failed => Kind::RecoveryPaymentFailed,
-            Status::Succeeded => Kind::RecoveryPaymentSucceeded,
-            Status::Pending => Kind::RecoveryPaymentPending,
-        };
-        let fact = attempt.facts.get(&charge.status)?;
-        let decline = fact.details.decline.as_ref();
-        let payment = Payment {
-            invoice: self.invoice(),
-            charge: attempt.key().clone(),
-            transaction_id: fact.details.transaction_id.clone(),
-            money: fact.details.amount,
-            triggered_by: attempt.triggered_by,
-            error_code: decline.map(|decline| decline.code.clone()),
-            error_message: decline.and_then(|decline| decline.message.clone()),
-            occurred_at: fact.first.at,
-        };
-        Some(self.event(kind, attempt.key().as_str(), fact.first.at, json(&payment)))
-    }
-
-    fn recovered(&self) -> Event {
-        let collected = self.intent.collected_by();
-        let charge = collected.map(|(key, _)| key.clone());
-        let (money, at) = collected
-            .map_or((self.intent.amount, self.intent.since()), |(_, fact)| {
-                (fact.details.amount, fact.first.at)
-            });
-        let transition = charge
-            .as_ref()
-            .map_or("out of band", |key| key.as_str())
-            .to_owned();
-        let recovered = Recovered {
-            invoice: self.invoice(),
-            money,
-            charge,
-        };
-        self.event(Kind::RecoveryRecovered, &transition, at, json(&recovered))
-    }
-
-    fn cancelled(&self) -> Event {
-        let cancelled = Cancelled {
-            invoice: self.invoice(),
-            money: self.intent.amount,
-        };
-        self.event(
-            Kind::RecoveryCancelled,
-            "cancelled",
-            self.intent.since(),
-            json(&cancelled),
-        )
-    }
-
-    fn invoice(&self) -> Invoice {
-        let key = &self.intent.key;
-        Invoice {
-            profile_id: key.profile_id.clone(),
-            connector_account_id: key.connector_account_id.clone(),
-            invoice_id: key.invoice_id.clone(),
-        }
-    }
-
-    fn event(&self, kind: Kind, transition: &str, at: Timestamp, data: Json) -> Event {
-        let key = &self.intent.key;
-        let subject = [
-            key.profile_id.as_str(),
-            key.connector_account_id.as_str(),
-            key.invoice_id.as_str(),
-        ]
-        .join("/");
-        Event {
-            id: EventId::derive(self.tenant, &subject, transition, kind.wire_name()),
-            event_type: kind.event_type(),
-            data,
-            at,
-            source: self.intent.source.clone(),
-            resource: Some(key.invoice_id.as_str().to_owned()),
-        }
-    }
-}
-
-fn json<T: serde::Serialize>(payload: &T) -> Json {
-    Json::of(payload).expect("a payload of texts, integers and times always has a JSON form")
+fn events(tenant: &TenantId, intent: &Intent, signal: &Signal, terms: &Terms) -> Vec<Event> {
+    let told = Told::new(tenant, intent);
+    let payment = signal.charge.as_ref().and_then(|it| told.payment(it));
+    let planned = intent.retry.plan_of(&signal.id);
+    let planned = planned.and_then(|plan| told.planned(plan.retry, &plan.stage, terms));
+    payment
+        .into_iter()
+        .chain(told.ending())
+        .chain(planned)
+        .collect()
 }
 
 #[cfg(test)]

@@ -9,12 +9,13 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    BillingAccounts, Credential, Credentials, Endpoints, KnownTenants, PaymentBackends,
-    PublisherRecord, RecoveryAccounts, StoreError,
+    AccountTerms, BillingAccounts, Credential, Credentials, Endpoints, KnownTenants,
+    PaymentBackends, PublisherRecord, RecoveryAccounts, StoreError,
 };
 use crate::delivery::Endpoint;
 use crate::ids::{ConnectorAccountId, EndpointId, ProfileId, TenantId};
 use crate::platform::{BillingAccount, RecoveryAccount};
+use crate::recovery::Terms;
 use crate::time::Clock;
 
 const FRESH_FOR: SignedDuration = SignedDuration::from_secs(10);
@@ -159,6 +160,23 @@ impl RecoveryAccounts for CachedRecoveryAccounts {
     ) -> Result<Option<RecoveryAccount>, StoreError> {
         let key = (tenant.clone(), profile.clone(), account.clone());
         let read = self.inner.recovery_account(tenant, profile, account);
+        self.cache.through(key, read).await
+    }
+}
+
+/// Terms through the cache.
+pub type CachedTerms = Cached<dyn AccountTerms, (TenantId, ProfileId, ConnectorAccountId), Terms>;
+
+#[async_trait]
+impl AccountTerms for CachedTerms {
+    async fn terms(
+        &self,
+        tenant: &TenantId,
+        profile: &ProfileId,
+        account: &ConnectorAccountId,
+    ) -> Result<Option<Terms>, StoreError> {
+        let key = (tenant.clone(), profile.clone(), account.clone());
+        let read = self.inner.terms(tenant, profile, account);
         self.cache.through(key, read).await
     }
 }

@@ -22,7 +22,7 @@ pub use admin::{
 };
 pub use cached::{
     Cached, CachedAccounts, CachedBackends, CachedCredentials, CachedEndpoints,
-    CachedRecoveryAccounts, CachedTenants,
+    CachedRecoveryAccounts, CachedTenants, CachedTerms,
 };
 pub use quarantine::{Cause, Quarantine, QuarantineAdmin, Quarantined};
 
@@ -30,7 +30,7 @@ use crate::delivery::{Delivery, DeliveryKey, Endpoint, State};
 use crate::event::{Event, EventType, Recipients};
 use crate::ids::{ConnectorAccountId, EndpointId, EventId, ProfileId, TenantId};
 use crate::platform::{BillingAccount, RecoveryAccount};
-use crate::recovery::{Intent, IntentKey};
+use crate::recovery::{Intent, IntentKey, Terms};
 
 /// Why the table did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -441,6 +441,21 @@ pub trait RecoveryAccounts: Send + Sync {
         profile: &ProfileId,
         account: &ConnectorAccountId,
     ) -> Result<Option<RecoveryAccount>, StoreError>;
+}
+
+/// What billing accounts agreed on for the recovery of their invoices, for whoever needs nothing secret of them.
+#[async_trait]
+pub trait AccountTerms: Send + Sync {
+    /// The terms of a tenant's account; `None` if it has no such account.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn terms(
+        &self,
+        tenant: &TenantId,
+        profile: &ProfileId,
+        account: &ConnectorAccountId,
+    ) -> Result<Option<Terms>, StoreError>;
 }
 
 /// Payment backends, for the doors.

@@ -123,6 +123,7 @@ async fn an_intent_is_told_with_its_charges_its_retries_and_what_was_done_to_it(
     intent.join(&paid, paid.order.at);
     let at = |second: i64| jiff::Timestamp::from_second(1_767_225_600 + second).expect("in range");
     intent.retry = Retry {
+        plans: Vec::new(),
         stage: Stage::Unknown(Issue {
             number: 2,
             times: 1,

@@ -10,12 +10,13 @@ use super::{Changed, Committed, DynamoStore};
 use crate::delivery::Endpoint;
 use crate::ids::{ConnectorAccountId, EndpointId, KeyId, ProfileId, TenantId};
 use crate::platform::{BillingAccount, RecoveryAccount};
+use crate::recovery::Terms;
 use crate::store::item::Configured;
 use crate::store::{
-    AccountRecord, Accounts, BillingAccounts, Claimed, Credential, Credentials, EndpointAdmin,
-    EndpointRecord, Endpoints, EndpointsNow, KeyRecord, Keys, KnownTenants, Made, PaymentBackends,
-    PublisherRecord, Publishers, Put, Read, RecoveryAccounts, StoreError, TenantRecord, Tenants,
-    Version, item,
+    AccountRecord, AccountTerms, Accounts, BillingAccounts, Claimed, Credential, Credentials,
+    EndpointAdmin, EndpointRecord, Endpoints, EndpointsNow, KeyRecord, Keys, KnownTenants, Made,
+    PaymentBackends, PublisherRecord, Publishers, Put, Read, RecoveryAccounts, StoreError,
+    TenantRecord, Tenants, Version, item,
 };
 use crate::time::later;
 
@@ -353,6 +354,24 @@ impl RecoveryAccounts for DynamoStore {
             .map(|item| item::account_behind_the_door(&item, self.vault()))
             .transpose()?;
         Ok(found.filter(|found| found.tenant == *tenant))
+    }
+}
+
+#[async_trait]
+impl AccountTerms for DynamoStore {
+    async fn terms(
+        &self,
+        tenant: &TenantId,
+        profile: &ProfileId,
+        account: &ConnectorAccountId,
+    ) -> Result<Option<Terms>, StoreError> {
+        let found = self
+            .get(&item::account_key(profile, account), false)
+            .await?;
+        match found {
+            Some(item) => item::terms_of(tenant, &item),
+            None => Ok(None),
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::event::Role;
 use crate::ids::{ConnectorAccountId, EndpointId, KeyId, ProfileId, TenantId};
 use crate::platform::account::{ApiKey, Locked, Settings};
 use crate::platform::{BillingAccount, Platform, RecoveryAccount};
+use crate::recovery::Terms;
 use crate::secret::{Context, Keyring, Sealed, Secret};
 use crate::signature::TOLERANCE;
 use crate::store::{
@@ -653,6 +654,16 @@ fn opened(secret: Result<Secret, StoreError>, what: &str) -> Option<Secret> {
 pub(crate) fn account_owner(item: &Item) -> Result<(TenantId, Timestamp), StoreError> {
     let fields = Fields(item);
     Ok((fields.parsed(TENANT)?, fields.time(CREATED)?))
+}
+
+/// What was agreed on for the recovery of its invoices, if the account is the tenant's; its secrets stay sealed.
+pub(crate) fn terms_of(tenant: &TenantId, item: &Item) -> Result<Option<Terms>, StoreError> {
+    let (owner, _) = account_owner(item)?;
+    if owner != *tenant {
+        return Ok(None);
+    }
+    let body: AccountBody = Fields(item).json(BODY)?;
+    Ok(Some(body.settings.terms))
 }
 
 pub(crate) fn find_pointers(tenant: &TenantId) -> Find {

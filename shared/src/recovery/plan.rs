@@ -1,0 +1,178 @@
+//! Where the retries of an intent stand, worked out from all that is known of it.
+//!
+//! Nothing here looks at what the last signal changed: the stage follows from the joined state, so the order of arrival
+//! does not matter, and an echo of what is known changes nothing.
+
+use jiff::Timestamp;
+
+use super::timetable::{History, Next, timetable};
+use super::{
+    Attempt, EndReason, Hold, Intent, Issue, Network, Stage, State, Status, Stop, Terms,
+    TokenLedger, is_hard,
+};
+
+impl Intent {
+    /// Works out anew where the retries stand, on the `terms` of the billing account and with what is known of the token.
+    pub fn replan(&mut self, terms: &Terms, ledger: &TokenLedger) {
+        let stage = self.stage(terms, ledger);
+        // What monitoring let pass stays so until the timetable moves on.
+        let missed = matches!((&self.retry.stage, &stage),
+            (Stage::Missed { at: missed }, Stage::Planned { at }) if missed == at);
+        if !missed {
+            self.retry.stage = stage;
+        }
+    }
+
+    fn stage(&self, terms: &Terms, ledger: &TokenLedger) -> Stage {
+        let ended = |reason| Stage::Ended { reason };
+        match (self.state, self.retry.hold) {
+            (State::Recovered, _) if !self.has_failed() => return Stage::Idle,
+            (State::Recovered, _) => return ended(EndReason::Recovered),
+            (State::Cancelled, _) | (_, Some(Hold::Cancelled)) => {
+                return ended(EndReason::Cancelled);
+            }
+            (State::Open | State::Processing, Some(Hold::Paused) | None) => {}
+        }
+        if let Some(issue) = self.unanswered() {
+            return match self.retry.stage {
+                Stage::Unknown(_) => Stage::Unknown(issue.clone()),
+                _ => Stage::Due(issue.clone()),
+            };
+        }
+        if self.retry.hold == Some(Hold::Paused) {
+            return Stage::Paused;
+        }
+        if self.state == State::Processing {
+            return Stage::Held;
+        }
+        if self.hurried().is_none() && self.tried() < terms.retry_threshold {
+            return if self.has_failed() {
+                Stage::PlatformFirst
+            } else {
+                Stage::Idle
+            };
+        }
+        match self.next(terms, ledger, Timestamp::MIN) {
+            None => Stage::Idle,
+            Some(Next::At(at)) => Stage::Planned { at },
+            Some(Next::End(reason)) => ended(reason),
+        }
+    }
+
+    /// What the timetable says, no earlier than `from`; `None` if no charge failed.
+    pub(super) fn next(
+        &self,
+        terms: &Terms,
+        ledger: &TokenLedger,
+        from: Timestamp,
+    ) -> Option<Next> {
+        let failures = || {
+            self.attempts
+                .iter()
+                .filter_map(|attempt| Some(attempt.facts.get(&Status::Failed)?.first.at))
+        };
+        let history = History {
+            tried: self.tried(),
+            first_failed: failures().min()?,
+            last_failed: failures().max()?,
+            decline: self.last_failed().and_then(Attempt::decline),
+            network: self.network(),
+            announced: self.announced(),
+            hurried: self.hurried(),
+        };
+        Some(timetable(terms, &history, ledger, from))
+    }
+
+    /// When an operator asked for the next charge at once, if that is still the next one.
+    pub(super) fn hurried(&self) -> Option<Timestamp> {
+        self.retry
+            .hurried
+            .filter(|hurry| hurry.tried == self.tried())
+            .map(|hurry| hurry.at)
+    }
+
+    fn last_failed(&self) -> Option<&Attempt> {
+        self.by_time()
+            .find(|attempt| attempt.status() == Some(Status::Failed))
+    }
+
+    /// The network of the card that was charged last, as far as it is known.
+    fn network(&self) -> Network {
+        self.instrument()
+            .and_then(|instrument| instrument.card.as_ref())
+            .map(|card| card.network)
+            .unwrap_or_default()
+    }
+
+    /// The token that was charged last, where it is known: what all its invoices share is kept under it.
+    #[must_use]
+    pub fn token(&self) -> Option<&str> {
+        self.instrument()?.token.as_deref()
+    }
+
+    /// The retry that the merchant was told to make, if nothing is known that came of it.
+    #[must_use]
+    pub fn unanswered(&self) -> Option<&Issue> {
+        match &self.retry.stage {
+            Stage::Due(issue) | Stage::Unknown(issue) if !self.answered(issue) => Some(issue),
+            _ => None,
+        }
+    }
+
+    /// Whether some charge is what came of the retry: the merchant says so, or it was made since. Platforms write whole
+    /// seconds.
+    fn answered(&self, issue: &Issue) -> bool {
+        let told = issue.at.as_second();
+        self.attempts.iter().any(|attempt| match attempt.retry {
+            Some(number) => number == issue.number,
+            None => attempt
+                .made_at()
+                .is_some_and(|made| made.as_second() >= told),
+        })
+    }
+
+    /// Whether the merchant is to make this retry now, told so many times: what a message that says so asks before it goes.
+    #[must_use]
+    pub fn awaits(&self, number: u32, times: u32) -> bool {
+        self.state == State::Open
+            && self.retry.hold.is_none()
+            && matches!(&self.retry.stage, Stage::Due(issue)
+                if issue.number == number && issue.times == times)
+            && self.unanswered().is_some()
+    }
+
+    /// Enters what is known of this invoice's charges of a token into what is known of the token.
+    pub fn enter(&self, ledger: &mut TokenLedger, terms: &Terms, now: Timestamp) {
+        let token = self.token();
+        // A charge whose token nobody told may have been this one's.
+        let of_token = |attempt: &&Attempt| {
+            let known = attempt.instrument().and_then(|it| it.token.as_deref());
+            known.is_none() || known == token
+        };
+        let attempts: Vec<_> = self.attempts.iter().filter(of_token).collect();
+        if self.network() != Network::Unknown {
+            ledger.network = self.network();
+        }
+        let told = self.unanswered().map(|issue| issue.at);
+        let made = attempts.iter().filter_map(|attempt| attempt.made_at());
+        ledger.set(&self.key, made.chain(told), now);
+        for attempt in attempts {
+            let Some(at) = attempt.made_at() else {
+                continue;
+            };
+            if attempt.facts.contains_key(&Status::Succeeded) {
+                ledger.paid_at = ledger.paid_at.max(Some(at));
+            }
+            let hard = attempt
+                .decline()
+                .and_then(|decline| is_hard(decline, ledger.network, &terms.hard_declines));
+            if let Some(code) = hard {
+                ledger.stop = ledger.stop.take().max(Some(Stop { at, code }));
+            }
+        }
+        let mine = |claim: &super::Claim| claim.intent == self.key;
+        if self.unanswered().is_none() && ledger.claim.as_ref().is_some_and(mine) {
+            ledger.claim = None;
+        }
+    }
+}
