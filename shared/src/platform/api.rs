@@ -56,3 +56,40 @@ pub trait Api: Send + Sync {
     /// The platform's own id of what it recorded, from its answer.
     fn recorded_id(&self, answer: &[u8]) -> Option<String>;
 }
+
+/// An id as one segment of a path; `None` for what would be no segment, or another one.
+pub(super) fn segment(id: &str) -> Option<String> {
+    if id.bytes().all(|byte| byte == b'.') {
+        return None;
+    }
+    let mut segment = String::with_capacity(id.len());
+    for byte in id.bytes() {
+        match byte {
+            b'-' | b'_' | b'.' | b'~' => segment.push(char::from(byte)),
+            plain if plain.is_ascii_alphanumeric() => segment.push(char::from(plain)),
+            other => segment.push_str(&format!("%{other:02X}")),
+        }
+    }
+    Some(segment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_one_segment_of_a_path_whatever_it_holds() {
+        let cases = [
+            ("in_1QfInv", Some("in_1QfInv")),
+            ("INV/2026?x=1#é", Some("INV%2F2026%3Fx%3D1%23%C3%A9")),
+            ("%2e%2e", Some("%252e%252e")),
+            ("a..b", Some("a..b")),
+            ("..", None),
+            (".", None),
+            ("", None),
+        ];
+        for (id, want) in cases {
+            assert_eq!(segment(id).as_deref(), want, "{id:?}");
+        }
+    }
+}

@@ -1,6 +1,8 @@
 //! Errors that name the field of a body that is wrong.
 
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use crate::ids::IdError;
 use crate::money::MoneyError;
@@ -25,6 +27,9 @@ pub enum Problem {
     Time,
 }
 
+/// The name of a whole body.
+const BODY: &str = "body";
+
 /// A field of a body, by its path, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{field}` {problem}")]
@@ -43,6 +48,28 @@ pub(super) fn at<P: Into<Problem>>(field: &'static str) -> impl FnOnce(P) -> Fie
     }
 }
 
+/// Turns the error of a document that is one of several into one that says which.
+pub(super) fn within(document: &'static str) -> impl FnOnce(FieldError) -> FieldError {
+    move |error| FieldError {
+        field: match error.field.as_str() {
+            BODY => document.to_owned(),
+            field => format!("{document}.{field}"),
+        },
+        problem: error.problem,
+    }
+}
+
+/// Reads a field that describes and decides nothing: one that is not as documented is taken for absent, so that what
+/// matters is not lost with it.
+pub(super) fn if_it_fits<'de, D, T>(value: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let value = Value::deserialize(value)?;
+    Ok(serde_json::from_value(value).ok())
+}
+
 /// Reads a body into the form a platform documents, naming the path of what does not fit.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, FieldError> {
     // Keeping track of the path takes longer than reading, so only what does not fit is read with it.
@@ -55,14 +82,14 @@ fn read_by_path<T: DeserializeOwned>(body: &[u8]) -> Result<T, FieldError> {
         let inner = error.inner();
         let not_json = inner.is_syntax() || inner.is_eof();
         let (field, problem) = if not_json {
-            ("body".to_owned(), Problem::NotJson)
+            (BODY.to_owned(), Problem::NotJson)
         } else {
             (path(&error), Problem::Shape)
         };
         FieldError { field, problem }
     })?;
     json.end().map_err(|_| FieldError {
-        field: "body".to_owned(),
+        field: BODY.to_owned(),
         problem: Problem::NotJson,
     })?;
     Ok(value)
@@ -79,6 +106,6 @@ fn path(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
         (Some(parent), Some(name)) => format!("{parent}.{name}"),
         (Some(parent), None) => parent,
         (None, Some(name)) => name.to_owned(),
-        (None, None) => "body".to_owned(),
+        (None, None) => BODY.to_owned(),
     }
 }

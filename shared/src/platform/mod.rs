@@ -7,6 +7,9 @@
 pub mod account;
 pub mod api;
 mod field;
+#[cfg(test)]
+mod hostile;
+pub mod recurly;
 pub mod stripe;
 
 use http::HeaderMap;
@@ -48,7 +51,7 @@ pub struct Thin {
     pub platform_type: EventType,
     /// When the platform says that it happened.
     pub at: Timestamp,
-    /// The notification, as it came.
+    /// What the notification says of where to ask, in the adapter's own form.
     pub notification: Json,
     /// What it tells by itself, if that is a signal: what we go on with if the platform does not tell more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -100,6 +103,8 @@ pub trait Adapter: Send + Sync {
 pub enum Platform {
     /// Stripe Billing.
     Stripe,
+    /// Recurly.
+    Recurly,
 }
 
 impl Platform {
@@ -108,6 +113,7 @@ impl Platform {
     pub fn adapter(self) -> &'static dyn Adapter {
         match self {
             Self::Stripe => &stripe::Stripe,
+            Self::Recurly => &recurly::Recurly,
         }
     }
 
@@ -116,6 +122,7 @@ impl Platform {
     pub fn api(self) -> Option<&'static dyn Api> {
         match self {
             Self::Stripe => None,
+            Self::Recurly => Some(&recurly::Recurly),
         }
     }
 
@@ -123,7 +130,7 @@ impl Platform {
     #[must_use]
     pub fn proof(self) -> Proof {
         match self {
-            Self::Stripe => Proof::Secret,
+            Self::Stripe | Self::Recurly => Proof::Secret,
         }
     }
 
@@ -132,6 +139,7 @@ impl Platform {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Stripe => "stripe",
+            Self::Recurly => "recurly",
         }
     }
 }
