@@ -4,10 +4,11 @@ use anyhow::Result;
 use shared::delivery::State;
 use shared::event::Json;
 use shared::ids::EventId;
-use shared::recovery::SignalKind;
+use shared::recovery::{SignalKind, Stage, TokenLedger};
 use shared::store::{
-    Accounts, BillingAccounts, Claimed, Deliveries, EndpointAdmin, EndpointRecord, Endpoints,
-    EventQuery, Events, Intents, Put, Recorded, Saved,
+    Accounts, BillingAccounts, Claimed, Deliveries, DueIntents, EndpointAdmin, EndpointRecord,
+    Endpoints, EventQuery, Events, IntentList, IntentQuery, IntentStep, Intents, LedgerStep, Put,
+    Recorded, Saved,
 };
 use tests::sample::{account, acme, at, delivery, endpoint, event, intent, to_shop, tried};
 use tests::table::Table;
@@ -121,7 +122,9 @@ async fn the_flow_costs_what_the_budget_says() -> Result<()> {
     store.intent(&acme(), &open.key).await?;
     note("read an intent that is not there");
     assert_eq!(
-        store.save_intent(&acme(), &open, None, at(1)).await?,
+        store
+            .save_step(&acme(), &IntentStep::alone(&open, None), at(1))
+            .await?,
         Saved::Stored
     );
     note("open an intent");
@@ -133,11 +136,48 @@ async fn the_flow_costs_what_the_budget_says() -> Result<()> {
     let next = intent("in_1PqRsTuVwXyZ0123456789", 4, SignalKind::PaymentSucceeded);
     assert_eq!(
         store
-            .save_intent(&acme(), &next, Some(read.version), at(1))
+            .save_step(
+                &acme(),
+                &IntentStep::alone(&next, Some(read.version)),
+                at(1)
+            )
             .await?,
         Saved::Stored
     );
     note("an intent of four attempts");
+    let mut planned = intent("in_1PqRsTuVwXyZ9876543210", 1, SignalKind::PaymentFailed);
+    planned.retry.stage = Stage::Planned { at: at(9000) };
+    store.ledger(&acme(), "pm_1PqRsTuVwXyZ0123456789").await?;
+    note("read a ledger that is not there");
+    let mut ledger = TokenLedger::default();
+    ledger.set(&planned.key, [at(1)], at(1));
+    let token = |ledger, read| LedgerStep {
+        token: "pm_1PqRsTuVwXyZ0123456789",
+        ledger,
+        read,
+    };
+    let step = IntentStep {
+        ledger: Some(token(&ledger, None)),
+        ..IntentStep::alone(&planned, None)
+    };
+    assert_eq!(store.save_step(&acme(), &step, at(1)).await?, Saved::Stored);
+    note("open an intent, plan its retry, and open its token's ledger");
+    let read = store
+        .intent(&acme(), &planned.key)
+        .await?
+        .expect("it was written");
+    let known = store.ledger(&acme(), "pm_1PqRsTuVwXyZ0123456789").await?;
+    let known = known.expect("it was written");
+    table.meter.take();
+    planned.retry.stage = Stage::Planned { at: at(9999) };
+    let step = IntentStep {
+        ledger: Some(token(&ledger, Some(known.version))),
+        ..IntentStep::alone(&planned, Some(read.version))
+    };
+    assert_eq!(store.save_step(&acme(), &step, at(1)).await?, Saved::Stored);
+    note("plan another retry");
+    store.due_intents(at(0), 100).await?;
+    note("look for due intents, when there are none");
 
     let shop = EndpointRecord {
         endpoint: endpoint(&acme(), "shop", "whsec_new"),
@@ -169,6 +209,16 @@ async fn the_flow_costs_what_the_budget_says() -> Result<()> {
         )
         .await?;
     note("list events");
+    store
+        .intents(
+            &acme(),
+            &IntentQuery {
+                limit: 50,
+                ..IntentQuery::default()
+            },
+        )
+        .await?;
+    note("list intents");
 
     // Name, requests, half units of the table, half units of the indexes. A refused write says nothing of the unit that
     // it is billed.
@@ -185,12 +235,22 @@ async fn the_flow_costs_what_the_budget_says() -> Result<()> {
         ("a try that delivers what was parked", 1, 2, 4),
         ("look for what is due, when nothing is", 16, 0, 16),
         ("read an intent that is not there", 1, 2, 0),
-        ("open an intent", 1, 2, 0),
+        ("open an intent", 1, 2, 2),
         ("read it again", 1, 2, 0),
-        ("an intent of four attempts", 1, 2, 0),
+        ("an intent of four attempts", 1, 2, 2),
+        ("read a ledger that is not there", 1, 2, 0),
+        (
+            "open an intent, plan its retry, and open its token's ledger",
+            1,
+            8,
+            4,
+        ),
+        ("plan another retry", 1, 8, 4),
+        ("look for due intents, when there are none", 16, 0, 16),
         ("the endpoints of a tenant", 1, 1, 0),
         ("a billing account", 1, 1, 0),
         ("list events", 8, 0, 8),
+        ("list intents", 8, 0, 8),
     ];
     assert_eq!(got, want);
     Ok(())

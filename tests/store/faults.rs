@@ -2,9 +2,10 @@
 
 use anyhow::Result;
 use shared::delivery::State;
-use shared::recovery::SignalKind;
+use shared::recovery::{SignalKind, TokenLedger};
 use shared::store::{
-    Accounts, Claimed, Deliveries, Events, Intents, Keys, Put, Recorded, Saved, StoreError,
+    Accounts, Claimed, Deliveries, Events, IntentStep, Intents, Keys, LedgerStep, Put, Recorded,
+    Saved, StoreError, Version,
 };
 use tests::faults::Fault;
 use tests::sample::{account, acme, at, delivery, event, intent, key, to_shop, tried};
@@ -43,9 +44,68 @@ async fn a_write_that_is_made_again_knows_its_own() -> Result<()> {
 
         let intent = intent(&format!("in_{n}"), 1, SignalKind::PaymentFailed);
         table.faults.next("PutItem", fault);
-        let saved = store.save_intent(&acme(), &intent, None, at(1)).await?;
+        let saved = store
+            .save_step(&acme(), &IntentStep::alone(&intent, None), at(1))
+            .await?;
         assert_eq!(saved, Saved::Stored, "{fault:?}");
         assert_eq!(table.faults.left(), 0);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_step_with_a_ledger_that_is_made_again_is_no_lost_race() -> Result<()> {
+    let table = Table::start().await?;
+    let store = table.store();
+    let ledger = TokenLedger::default();
+    let mut read = None;
+    for (n, fault) in (1..).zip(FAULTS) {
+        let intent = intent(&format!("in_{n}"), 1, SignalKind::PaymentFailed);
+        let step = IntentStep {
+            ledger: Some(LedgerStep {
+                token: "pm_1",
+                ledger: &ledger,
+                read,
+            }),
+            ..IntentStep::alone(&intent, None)
+        };
+        table.faults.next("TransactWriteItems", fault);
+        let saved = store.save_step(&acme(), &step, at(1)).await?;
+        assert_eq!(saved, Saved::Stored, "{fault:?}");
+        let known = store.intent(&acme(), &intent.key).await?;
+        assert_eq!(known.map(|read| read.value), Some(intent), "{fault:?}");
+        read = store
+            .ledger(&acme(), "pm_1")
+            .await?
+            .map(|read| read.version);
+        assert_eq!(table.faults.left(), 0);
+    }
+    assert_eq!(read, Some(Version(3)));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_step_that_collides_with_another_has_lost_its_race() -> Result<()> {
+    let table = Table::start().await?;
+    let store = table.store();
+    let (intent, ledger) = (
+        intent("in_1", 1, SignalKind::PaymentFailed),
+        TokenLedger::default(),
+    );
+    let alone = IntentStep::alone(&intent, None);
+    let step = IntentStep {
+        ledger: Some(LedgerStep {
+            token: "pm_1",
+            ledger: &ledger,
+            read: None,
+        }),
+        ..alone
+    };
+    for (operation, step) in [("PutItem", alone), ("TransactWriteItems", step)] {
+        table.faults.next(operation, Fault::Contended);
+        let saved = store.save_step(&acme(), &step, at(1)).await?;
+        assert_eq!(saved, Saved::Lost, "{operation}");
+        assert_eq!(store.intent(&acme(), &intent.key).await?, None);
     }
     Ok(())
 }
@@ -102,7 +162,9 @@ async fn a_table_that_stays_away_is_unavailable_and_not_lost_or_absent() -> Resu
                 table.faults.next(operation, fault);
             }
         }
-        let saved = store.save_intent(&acme(), &intent, None, at(1)).await;
+        let saved = store
+            .save_step(&acme(), &IntentStep::alone(&intent, None), at(1))
+            .await;
         assert!(
             matches!(saved, Err(StoreError::Unavailable(_))),
             "{fault:?}: {saved:?}"

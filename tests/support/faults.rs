@@ -11,7 +11,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::meter::operation;
 
@@ -83,17 +83,30 @@ struct Faulty {
 
 impl HttpConnector for Faulty {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        match self.faults.take(&operation(&request)) {
+        let operation = operation(&request);
+        match self.faults.take(&operation) {
             None => self.inner.call(request),
             Some(Fault::Before) => HttpConnectorFuture::ready(Err(cut())),
             Some(Fault::After) => {
                 let answer = self.inner.call(request);
                 HttpConnectorFuture::new(async move { answer.await.and(Err(cut())) })
             }
-            Some(Fault::Throttled) => refused("ProvisionedThroughputExceededException", "slower"),
-            Some(Fault::Contended) => {
-                refused("TransactionConflictException", "a transaction is under way")
-            }
+            Some(Fault::Throttled) => refused(&json!({
+                "__type": "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
+                "message": "slower",
+            })),
+            Some(Fault::Contended) if operation == "TransactWriteItems" => refused(&json!({
+                "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+                "Message": "Transaction cancelled",
+                "CancellationReasons": [
+                    { "Code": "None" },
+                    { "Code": "TransactionConflict", "Message": "a transaction is under way" },
+                ],
+            })),
+            Some(Fault::Contended) => refused(&json!({
+                "__type": "com.amazonaws.dynamodb.v20120810#TransactionConflictException",
+                "message": "a transaction is under way",
+            })),
             Some(Fault::Silent) => HttpConnectorFuture::new(std::future::pending()),
         }
     }
@@ -103,9 +116,8 @@ fn cut() -> ConnectorError {
     ConnectorError::io("the connection was cut by a test".into())
 }
 
-fn refused(code: &str, message: &str) -> HttpConnectorFuture {
-    let code = format!("com.amazonaws.dynamodb.v20120810#{code}");
-    let body = json!({ "__type": code, "message": message }).to_string();
+fn refused(body: &Value) -> HttpConnectorFuture {
     let status = StatusCode::try_from(400).expect("a status");
-    HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(body))))
+    let body = SdkBody::from(body.to_string());
+    HttpConnectorFuture::ready(Ok(HttpResponse::new(status, body)))
 }

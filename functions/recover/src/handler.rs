@@ -17,7 +17,7 @@ use shared::queue::batch::rest;
 use shared::queue::task::{IgnoredTask, PublishTask, SignalTask};
 use shared::queue::{Disposition, Handle, Queue, Received, Task};
 use shared::recovery::join;
-use shared::store::{AccountTerms, Events, Intents, Saved, StoreError};
+use shared::store::{AccountTerms, Events, IntentStep, Intents, Saved, StoreError};
 use shared::time::Clock;
 use tracing::{info, warn};
 
@@ -109,7 +109,7 @@ impl Recover {
             if let Some(intent) = step.intent.as_ref().filter(|_| step.changed)
                 && self
                     .intents
-                    .save_intent(&tenant, intent, version, now)
+                    .save_step(&tenant, &IntentStep::alone(intent, version), now)
                     .await?
                     == Saved::Lost
             {

@@ -20,11 +20,12 @@ use sweep::handler::Sweep;
 async fn main() -> anyhow::Result<()> {
     init(Style::Json);
     let mut settings = Settings::new(&environment);
-    let (table, keyring, deliver) = (
-        settings.table(),
-        settings.seal_keys(),
+    let (table, keyring) = (settings.table(), settings.seal_keys());
+    let (fanout, deliver) = (
+        settings.queue(Queue::Fanout),
         settings.queue(Queue::Deliver),
     );
+    let queues = fanout.zip(deliver).map(<[_; 2]>::from);
     let [recover, fanout, dead] = Queue::ALL.map(|queue| settings.dead_letters(queue));
     let dead = recover
         .zip(fanout)
@@ -32,10 +33,10 @@ async fn main() -> anyhow::Result<()> {
         .map(|((recover, fanout), deliver)| [recover, fanout, deliver]);
     let found = table
         .zip(keyring)
-        .zip(deliver)
+        .zip(queues)
         .zip(dead)
         .zip(settings.retention());
-    let ((((table, keyring), deliver), dead), retention) = settings.finish(found)?;
+    let ((((table, keyring), queues), dead), retention) = settings.finish(found)?;
     let account = Account::from_lookup(&environment)
         .map_err(|problem| anyhow!(problem))
         .context("AWS")?;
@@ -50,7 +51,7 @@ async fn main() -> anyhow::Result<()> {
     let sweep = Sweep {
         deliveries: store.clone(),
         events: store.clone(),
-        queues: Arc::new(SqsQueues::new(clients.sqs(), [deliver])),
+        queues: Arc::new(SqsQueues::new(clients.sqs(), queues)),
         dead: Arc::new(SqsQueues::new(clients.sqs(), dead)),
         quarantine: store,
         clock: Arc::new(SystemClock),

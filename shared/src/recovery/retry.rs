@@ -28,6 +28,24 @@ pub struct Retry {
 const PLANS_MOST: usize = 32;
 
 impl Retry {
+    /// When somebody has to look at them, if time alone moves them on: when the next one is due, at once while the
+    /// merchant is not told yet, and when its deadline has passed.
+    #[must_use]
+    pub fn due_at(&self) -> Option<Timestamp> {
+        match &self.stage {
+            Stage::Planned { at } => Some(*at),
+            Stage::Due(issue) if issue.sent => Some(issue.deadline),
+            Stage::Due(issue) => Some(issue.at),
+            Stage::Idle
+            | Stage::PlatformFirst
+            | Stage::Held
+            | Stage::Paused
+            | Stage::Missed { .. }
+            | Stage::Unknown(_)
+            | Stage::Ended { .. } => None,
+        }
+    }
+
     /// Keeps a plan.
     pub(super) fn note(&mut self, plan: Plan) {
         self.plans.push(plan);

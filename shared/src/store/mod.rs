@@ -11,6 +11,7 @@ mod item;
 
 mod admin;
 mod cached;
+mod intents;
 mod quarantine;
 
 use async_trait::async_trait;
@@ -24,13 +25,16 @@ pub use cached::{
     Cached, CachedAccounts, CachedBackends, CachedCredentials, CachedEndpoints,
     CachedRecoveryAccounts, CachedTenants, CachedTerms,
 };
+pub use intents::{
+    DueIntents, IntentList, IntentQuery, IntentStep, IntentSummary, Intents, LedgerStep,
+};
 pub use quarantine::{Cause, Quarantine, QuarantineAdmin, Quarantined};
 
 use crate::delivery::{Delivery, DeliveryKey, Endpoint, State};
 use crate::event::{Event, EventType, Recipients};
 use crate::ids::{ConnectorAccountId, EndpointId, EventId, ProfileId, TenantId};
 use crate::platform::{BillingAccount, RecoveryAccount};
-use crate::recovery::{Intent, IntentKey, Terms};
+use crate::recovery::Terms;
 
 /// Why the table did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -75,32 +79,6 @@ pub enum Saved {
     Stored,
     /// Somebody else wrote first; nothing was written.
     Lost,
-}
-
-/// Intents, with their attempts.
-#[async_trait]
-pub trait Intents: Send + Sync {
-    /// Reads an intent, consistently.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    async fn intent(
-        &self,
-        tenant: &TenantId,
-        key: &IntentKey,
-    ) -> Result<Option<Read<Intent>>, StoreError>;
-
-    /// Writes an intent if it is still as `read` (`None`: not there). Ended ones expire; open ones never do.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    async fn save_intent(
-        &self,
-        tenant: &TenantId,
-        intent: &Intent,
-        read: Option<Version>,
-        now: Timestamp,
-    ) -> Result<Saved, StoreError>;
 }
 
 /// An event, as it was recorded.

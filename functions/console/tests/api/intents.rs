@@ -12,7 +12,7 @@ use shared::recovery::{
     Intent, IntentKey, Issue, Lever, Network, Order, Pull, RecordBack, Recording, Retry, Signal,
     SignalKind, Stage, Status, TriggeredBy,
 };
-use shared::store::{Intents, Saved};
+use shared::store::{IntentStep, Intents, Saved};
 
 use crate::support::{OPERATOR, World, tenant_id};
 
@@ -99,7 +99,11 @@ async fn keep(world: &World, intent: &Intent) {
     let read = known.expect("the table answers").map(|read| read.version);
     let saved = world
         .store
-        .save_intent(&tenant_id("acme"), intent, read, world.now())
+        .save_step(
+            &tenant_id("acme"),
+            &IntentStep::alone(intent, read),
+            world.now(),
+        )
         .await;
     assert_eq!(saved.expect("the table takes it"), Saved::Stored);
 }

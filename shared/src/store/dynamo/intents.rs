@@ -1,12 +1,25 @@
-//! Intents in the table.
+//! Intents and the ledgers of their tokens, in the table.
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use futures::future::try_join_all;
+use jiff::{SignedDuration, Timestamp};
+use tracing::error;
 
-use super::{DynamoStore, Written};
+use super::newest::Newest;
+use super::{Committed, DynamoStore, Tried, Written};
 use crate::ids::TenantId;
-use crate::recovery::{Intent, IntentKey};
-use crate::store::{Intents, Read, Saved, StoreError, Version, item};
+use crate::problem::chain;
+use crate::recovery::{Intent, IntentKey, TokenLedger};
+use crate::store::{
+    DueIntents, IntentList, IntentQuery, IntentStep, IntentSummary, Intents, LedgerStep, Page,
+    Read, Saved, StoreError, Version, item,
+};
+use crate::time::later;
+
+/// The tries of a token count for 30 days.
+const LEDGER_KEPT: SignedDuration = SignedDuration::from_hours(31 * 24);
+/// A token that must not be charged again is remembered for longer than any invoice is pursued.
+const STOPPED_KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
 
 #[async_trait]
 impl Intents for DynamoStore {
@@ -19,18 +32,95 @@ impl Intents for DynamoStore {
         found.as_ref().map(item::intent).transpose()
     }
 
-    async fn save_intent(
+    async fn ledger(
         &self,
         tenant: &TenantId,
-        intent: &Intent,
-        read: Option<Version>,
+        token: &str,
+    ) -> Result<Option<Read<TokenLedger>>, StoreError> {
+        let found = self.get(&item::ledger_key(tenant, token), true).await?;
+        found.as_ref().map(item::ledger).transpose()
+    }
+
+    async fn save_step(
+        &self,
+        tenant: &TenantId,
+        step: &IntentStep<'_>,
         now: Timestamp,
     ) -> Result<Saved, StoreError> {
-        let ttl = intent.state.ended().then(|| self.expiry(now));
-        let item = item::new_intent(tenant, intent, read, self.entropy.bytes(), ttl);
-        self.save(&item::intent_key(tenant, &intent.key), item, read)
-            .await
+        let key = item::intent_key(tenant, &step.intent.key);
+        let ttl = step.intent.state.ended().then(|| self.expiry(now));
+        let intent = item::new_intent(tenant, step.intent, step.read, self.entropy.bytes(), ttl);
+        let Some(ledger) = &step.ledger else {
+            return self.save(&key, intent, step.read).await;
+        };
+        let ledger_item = item::new_ledger(tenant, ledger, expiry(ledger, now));
+        if !item::fits(&intent) {
+            return Err(key.too_large());
+        }
+        if !item::fits(&ledger_item) {
+            return Err(item::ledger_key(tenant, ledger.token).too_large());
+        }
+        let writes = vec![
+            self.putting(intent, Some(item::unchanged(step.read))),
+            self.putting(ledger_item, Some(item::unchanged(ledger.read))),
+        ];
+        Ok(match self.transact_once(writes).await? {
+            Tried::Ended(Committed::Done) => Saved::Stored,
+            Tried::Ended(Committed::Refused { .. }) | Tried::Collided(_) => Saved::Lost,
+        })
     }
+}
+
+#[async_trait]
+impl DueIntents for DynamoStore {
+    async fn due_intents(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(TenantId, IntentKey)>, StoreError> {
+        let finds = item::find_due_intents(now);
+        let found =
+            try_join_all(finds.iter().map(|find| self.find(find, None, Some(limit)))).await?;
+        let keys = found
+            .iter()
+            .flat_map(|found| &found.items)
+            .map(item::intent_named);
+        // One entry that can't be read must not keep all the others waiting.
+        let readable = keys.filter_map(|key| {
+            key.inspect_err(|problem| error!(error = chain(problem), "an entry of due intents"))
+                .ok()
+        });
+        Ok(readable.collect())
+    }
+}
+
+#[async_trait]
+impl IntentList for DynamoStore {
+    async fn intents(
+        &self,
+        tenant: &TenantId,
+        query: &IntentQuery,
+    ) -> Result<Page<IntentSummary, String>, StoreError> {
+        self.newest(Newest {
+            finds: item::find_intents(tenant, query),
+            cursor: query.cursor.as_ref(),
+            limit: query.limit,
+            entry: item::intent_summary,
+            place: item::intent_place,
+        })
+        .await
+    }
+}
+
+/// When a ledger written at `now` expires, in seconds: never while an invoice may charge the token.
+fn expiry(step: &LedgerStep<'_>, now: Timestamp) -> i64 {
+    let kept = if step.ledger.stop.is_some() {
+        STOPPED_KEPT
+    } else {
+        LEDGER_KEPT
+    };
+    let claimed = step.ledger.claim.as_ref().map_or(now, |claim| claim.until);
+    later(now.max(claimed), kept).as_second()
 }
 
 impl DynamoStore {

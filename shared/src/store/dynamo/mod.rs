@@ -10,6 +10,7 @@ mod deliveries;
 mod events;
 mod gather;
 mod intents;
+mod newest;
 mod quarantine;
 mod table;
 
@@ -72,6 +73,13 @@ enum Committed {
         /// The first write whose condition did not hold, counting from 0.
         first: usize,
     },
+}
+
+/// How one try of a transaction ended.
+enum Tried {
+    Ended(Committed),
+    /// Another transaction, or a write, was at one of its items at the same moment; nothing was written.
+    Collided(StoreError),
 }
 
 /// One page of what a [`Find`] finds, and where the next one begins.
@@ -271,37 +279,52 @@ impl DynamoStore {
         }
     }
 
+    /// Makes a transaction, again if it collides with others.
     async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<Committed, StoreError> {
         let mut collisions = 0;
         loop {
-            let request = self
-                .client
-                .transact_write_items()
-                .set_transact_items(Some(writes.clone()))
-                .set_return_consumed_capacity(self.capacity.clone());
-            let error = match request.send().await {
-                Ok(_) => return Ok(Committed::Done),
-                Err(error) => error,
-            };
-            let reasons = match error.as_service_error() {
-                Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-                    cancelled.cancellation_reasons()
+            match self.transact_once(writes.clone()).await? {
+                Tried::Ended(committed) => return Ok(committed),
+                Tried::Collided(problem) => {
+                    collisions += 1;
+                    if collisions == COLLISIONS_MOST {
+                        return Err(problem);
+                    }
                 }
-                _ => &[],
-            };
-            let first = |code: &str| {
-                reasons
-                    .iter()
-                    .position(|reason| reason.code() == Some(code))
-            };
-            if let Some(first) = first("ConditionalCheckFailed") {
-                return Ok(Committed::Refused { first });
-            }
-            collisions += 1;
-            if first("TransactionConflict").is_none() || collisions == COLLISIONS_MOST {
-                return Err(unavailable(error));
             }
         }
+    }
+
+    /// Makes a transaction. A request whose answer was lost is made again by the SDK under the same token, by which the
+    /// service knows it.
+    async fn transact_once(&self, writes: Vec<TransactWriteItem>) -> Result<Tried, StoreError> {
+        let request = self
+            .client
+            .transact_write_items()
+            .set_transact_items(Some(writes))
+            .set_return_consumed_capacity(self.capacity.clone());
+        let error = match request.send().await {
+            Ok(_) => return Ok(Tried::Ended(Committed::Done)),
+            Err(error) => error,
+        };
+        let reasons = match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                cancelled.cancellation_reasons()
+            }
+            _ => &[],
+        };
+        let first = |code: &str| {
+            reasons
+                .iter()
+                .position(|reason| reason.code() == Some(code))
+        };
+        if let Some(first) = first("ConditionalCheckFailed") {
+            return Ok(Tried::Ended(Committed::Refused { first }));
+        }
+        if first("TransactionConflict").is_some() {
+            return Ok(Tried::Collided(unavailable(error)));
+        }
+        Err(unavailable(error))
     }
 
     fn checking(

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{owner, partition};
 use super::{
-    BODY, DUE_INDEX, DUE_PK, DUE_SK, Fields, Find, Item, Key, SK, STATE, TIME_PK, TIME_SK, TTL,
-    VERSION, WRITER, bytes, next, number, pack_json, shard, sortable, sortable_up, text,
+    BODY, DUE_PK, DUE_SK, Fields, Find, Item, Key, SK, STATE, TIME_PK, TIME_SK, TTL, VERSION,
+    WRITER, bytes, next, number, pack_json, shard, sortable, sortable_up, text,
 };
 use crate::delivery::{Delivery, DeliveryKey, Guard, Hold, State, Try};
 use crate::ids::{EndpointId, EventId, Round, TenantId};
@@ -157,18 +157,7 @@ pub(crate) fn find_deliveries(tenant: &TenantId, event: &EventId) -> Find {
 
 /// One find per shard for what is due at `now`, the longest due first.
 pub(crate) fn find_due(now: Timestamp) -> Vec<Find> {
-    // An entry's key goes on after its time with `#`, and `$` is the next character.
-    let end = format!("{}$", sortable(now));
-    let find = |shard| Find {
-        index: Some(DUE_INDEX),
-        expression: "dpk = :dpk AND dsk < :end",
-        filter: None,
-        values: vec![
-            (":dpk", text(due_partition(shard))),
-            (":end", text(end.clone())),
-        ],
-        newest_first: false,
-        consistent: false,
-    };
-    (0..SHARDS).map(find).collect()
+    (0..SHARDS)
+        .map(|shard| Find::due(&due_partition(shard), now))
+        .collect()
 }

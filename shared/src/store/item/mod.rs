@@ -4,7 +4,8 @@
 //! |---|---|---|---|---|
 //! | event | `T#<tenant>#E#<event>` | `E` | `T#<tenant>#<shard of 8>`, `<recorded>#<event>` | |
 //! | delivery, once tried | `T#<tenant>#E#<event>` | `D#<endpoint>#<round>` | parked, given up, expired, skipped or set aside: `F#<tenant>#<endpoint>`, `<first try, or when set aside>#<event>#<round>` | parked: `DUE#<shard of 16>`, `<due>#<event>` |
-//! | intent | `T#<tenant>#I#<profile>#<account>#<invoice>` | `I` | | |
+//! | intent | `T#<tenant>#I#<profile>#<account>#<invoice>` | `I` | `T#<tenant>#I#<shard of 8>`, `<opened>#<profile>#<account>#<invoice>` | while time moves its retries on: `IDUE#<shard of 16>`, `<due>` |
+//! | ledger of a token | `T#<tenant>#L#<sha256>` | `L` | | |
 //! | tenant | `TENANTS` | `<tenant>` | | |
 //! | endpoint | `T#<tenant>` | `EP#<endpoint>` | | |
 //! | API key | `T#<tenant>` | `KEY#<key id>` | | |
@@ -225,6 +226,22 @@ impl Find {
                 (":until", text(until)),
             ],
             newest_first: true,
+            consistent: false,
+        }
+    }
+
+    /// The entries of one partition of `due` whose time has come at `now`, the longest due first.
+    fn due(dpk: &str, now: Timestamp) -> Self {
+        Self {
+            index: Some(DUE_INDEX),
+            expression: "dpk = :dpk AND dsk < :end",
+            filter: None,
+            // What follows the time in a key begins with `#`, and `$` is the next character.
+            values: vec![
+                (":dpk", text(dpk)),
+                (":end", text(format!("{}$", sortable(now)))),
+            ],
+            newest_first: false,
             consistent: false,
         }
     }
