@@ -1,8 +1,8 @@
-//! One signal: join it into its intent, store that if it changed, send the events, let go.
+//! One message of `q:recover`: a signal joined, a lever pulled, a notification of no interest recorded.
 //!
-//! The write is conditional on the version read, so of two signals of one invoice at once one reads again. Events
-//! are sent after the write and before the message is let go, and a replay that finds the write done sends them again under the same ids: dying on
-//! any line loses nothing and tells nothing twice.
+//! A write is conditional on the version read, so of two signals of one invoice at once one reads again. Events are sent
+//! after the write and before the message is let go, and a replay that finds the write done sends them again under the
+//! same ids: dying on any line loses nothing and tells nothing twice.
 
 use std::sync::Arc;
 
@@ -14,10 +14,9 @@ use shared::ids::{EventId, SignalId, TenantId};
 use shared::platform::Ignored;
 use shared::problem::chain;
 use shared::queue::batch::rest;
-use shared::queue::task::{IgnoredTask, PublishTask, SignalTask};
+use shared::queue::task::IgnoredTask;
 use shared::queue::{Disposition, Handle, Queue, Received, Task};
-use shared::recovery::join;
-use shared::store::{AccountTerms, Events, IntentStep, Intents, Saved, StoreError};
+use shared::store::{AccountTerms, Events, Intents, StoreError};
 use shared::time::Clock;
 use tracing::{info, warn};
 
@@ -35,7 +34,7 @@ pub struct Recover {
 
 /// Why a signal has to come again.
 #[derive(Debug, thiserror::Error)]
-enum Trouble {
+pub(crate) enum Trouble {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("others kept changing the intent")]
@@ -54,7 +53,7 @@ impl Trouble {
 }
 
 /// So often a lost race is run again before the message is put off.
-const RACES: usize = 8;
+pub(crate) const RACES: usize = 8;
 
 #[async_trait]
 impl Handle for Recover {
@@ -66,11 +65,10 @@ impl Handle for Recover {
         let done = match task {
             Task::Signal(task) => self.signal(task).await,
             Task::Ignored(task) => self.ignored(task).await,
-            Task::Thin(_)
-            | Task::Lever(_)
-            | Task::RecordBack(_)
-            | Task::Publish(_)
-            | Task::Deliver(_) => Ok(Disposition::Done),
+            Task::Lever(task) => self.lever(task).await,
+            Task::Thin(_) | Task::RecordBack(_) | Task::Publish(_) | Task::Deliver(_) => {
+                Ok(Disposition::Done)
+            }
         };
         match done {
             Ok(disposition) => disposition,
@@ -90,56 +88,6 @@ impl Handle for Recover {
 }
 
 impl Recover {
-    async fn signal(
-        &self,
-        SignalTask { tenant, signal }: SignalTask,
-    ) -> Result<Disposition, Trouble> {
-        for _ in 0..RACES {
-            let now = self.clock.now();
-            let read = self.intents.intent(&tenant, &signal.intent).await?;
-            let version = read.as_ref().map(|read| read.version);
-            let joined = join(read.map(|read| read.value), &signal, now);
-            let key = &signal.intent;
-            let terms = self
-                .terms
-                .terms(&tenant, &key.profile_id, &key.connector_account_id)
-                .await?
-                .unwrap_or_default();
-            let step = joined.finish(&tenant, &signal, &terms, None, now);
-            if let Some(intent) = step.intent.as_ref().filter(|_| step.changed)
-                && self
-                    .intents
-                    .save_step(&tenant, &IntentStep::alone(intent, version), now)
-                    .await?
-                    == Saved::Lost
-            {
-                continue;
-            }
-            info!(
-                tenant = tenant.as_str(),
-                signal = signal.id.as_str(),
-                invoice = signal.intent.invoice_id.as_str(),
-                action = step.action.as_str(),
-                seen_before = !step.changed,
-                events = step.events.len(),
-                "signal joined"
-            );
-            let publish = |event| {
-                let task = PublishTask {
-                    tenant: tenant.clone(),
-                    event,
-                    roles: None,
-                    guard: None,
-                };
-                (Queue::Fanout, Task::Publish(task).encode())
-            };
-            return Ok(Disposition::Forward(
-                step.events.into_iter().map(publish).collect(),
-            ));
-        }
-        Err(Trouble::Contended)
-    }
-
     async fn ignored(
         &self,
         IgnoredTask { tenant, ignored }: IgnoredTask,

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::ledger::Claim;
-use super::timetable::{CLEAR_AFTER, Next};
+use super::timetable::{CLEAR_AFTER, Next, clear};
 use super::told::Told;
 use super::{Intent, Issue, Mode, Stage, Terms, TokenLedger};
 use crate::event::Event;
@@ -39,7 +39,7 @@ pub fn due(
         Stage::Planned { at } if *at <= now => Some(planned(tenant, intent, terms, ledger, now)),
         Stage::Due(issue) if !issue.sent => {
             let issue = issue.clone();
-            Some(unsent(tenant, intent, &issue, terms, now))
+            unsent(tenant, intent, issue, terms, ledger, now)
         }
         Stage::Due(issue) if issue.deadline <= now => {
             let issue = issue.clone();
@@ -105,14 +105,8 @@ fn planned(
     match next {
         Some(Next::At(at)) if at <= now => {
             let issue = intent.issue(terms, now);
-            if intent.token().is_some() {
-                ledger.claim = Some(Claim {
-                    intent: intent.key.clone(),
-                    until: issue.deadline,
-                });
-                intent.enter(&mut ledger, terms, now);
-                due.ledger = Some(ledger);
-            }
+            intent.enter(&mut ledger, terms, now);
+            due.ledger = due.intent.claim(ledger, &issue);
             let event = Told::new(tenant, &due.intent).retry_due(&issue, terms, now);
             due.retry = Some((event, issue));
         }
@@ -129,26 +123,35 @@ fn planned(
     due
 }
 
-/// Told but for a crash: told again as it was, or, past its deadline, once more under the same idempotency key.
+/// Told but for a crash: told again as it was. Past its deadline it is told once more under the same idempotency key, as
+/// soon as the token is free, the network takes one more try and the platform's own charge is not near; until then nothing
+/// is done.
 fn unsent(
     tenant: &TenantId,
     intent: Intent,
-    issue: &Issue,
+    mut issue: Issue,
     terms: Option<&Terms>,
+    ledger: Option<TokenLedger>,
     now: Timestamp,
-) -> Due {
+) -> Option<Due> {
     let mut due = Due::of(intent);
     let usual = Terms::default();
     let terms = terms.unwrap_or(&usual);
-    let mut issue = issue.clone();
     if issue.deadline <= now {
+        let mut ledger = ledger.unwrap_or_default();
+        due.intent.enter(&mut ledger, terms, now);
+        let taken = ledger.claimed_until(&due.intent.key, now).is_some();
+        if taken || clear(now, due.intent.announced(), &ledger) > now {
+            return None;
+        }
         issue.times = issue.times.saturating_add(1);
         issue.deadline = due.intent.deadline(terms, now);
         due.intent.retry.stage = Stage::Due(issue.clone());
+        due.ledger = due.intent.claim(ledger, &issue);
     }
     let event = Told::new(tenant, &due.intent).retry_due(&issue, terms, now);
     due.retry = Some((event, issue));
-    due
+    Some(due)
 }
 
 impl Intent {
@@ -163,6 +166,16 @@ impl Intent {
         };
         self.retry.stage = Stage::Due(issue.clone());
         issue
+    }
+
+    /// Claims the token for the retry, so that no other invoice charges it; `None` where no token is known.
+    fn claim(&self, mut ledger: TokenLedger, issue: &Issue) -> Option<TokenLedger> {
+        self.token()?;
+        ledger.claim = Some(Claim {
+            intent: self.key.clone(),
+            until: issue.deadline,
+        });
+        Some(ledger)
     }
 
     /// Until when a merchant that is told now may charge: clear of the platform's own charge.

@@ -2,8 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::{EndReason, Hold, Hurry, Intent, Issue, Lever, Pull, Stage, State, Terms};
-use crate::time::later;
+use super::told::Told;
+use super::{EndReason, Hold, Hurry, Intent, Issue, Lever, Pull, Stage, State, Terms, TokenLedger};
+use crate::event::Event;
+use crate::event::recovery::CancelledBy;
+use crate::ids::TenantId;
 
 /// So many pulls of levers are kept with an intent.
 const PULLS_MOST: usize = 50;
@@ -54,13 +57,12 @@ impl Intent {
     }
 
     /// Whether this very pull was made before.
-    #[must_use]
-    pub fn was_pulled(&self, pull: &Pull) -> bool {
+    fn was_pulled(&self, pull: &Pull) -> bool {
         self.pulls.iter().any(|known| known.id == pull.id)
     }
 
-    /// Pulls a lever at `now`: what it means for the retries is worked out by [`Intent::replan`] after it.
-    pub fn pull(&mut self, pull: &Pull, terms: &Terms, now: Timestamp) {
+    /// Pulls a lever at `now`: what it means for the retries is worked out after it.
+    fn pull(&mut self, pull: &Pull, now: Timestamp) {
         match pull.lever {
             Lever::Pause => self.retry.hold = Some(Hold::Paused),
             Lever::Cancel => self.retry.hold = Some(Hold::Cancelled),
@@ -69,8 +71,7 @@ impl Intent {
                 Stage::Unknown(issue) => {
                     // The same retry under the same idempotency key: if it was made, it is not made twice.
                     let again = Issue {
-                        times: issue.times.saturating_add(1),
-                        deadline: later(now, terms.retry_window()),
+                        deadline: now,
                         sent: false,
                         ..issue.clone()
                     };
@@ -88,4 +89,59 @@ impl Intent {
         let over = self.pulls.len().saturating_sub(PULLS_MOST);
         self.pulls.drain(..over);
     }
+}
+
+/// What pulling a lever leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pulled {
+    /// The intent as it stands now.
+    pub intent: Intent,
+    /// What is known of the token now, if that changed.
+    pub ledger: Option<TokenLedger>,
+    /// Whether the intent must be stored: a pull seen before changes nothing.
+    pub changed: bool,
+    /// What has to be told. A pull seen before tells the same again, under the same ids.
+    pub events: Vec<Event>,
+}
+
+/// Pulls a lever of a tenant's intent, on the `terms` of its billing account and with what is known of its token; `None` if
+/// it can't be pulled any more.
+#[must_use]
+pub fn pull(
+    tenant: &TenantId,
+    mut intent: Intent,
+    pull: &Pull,
+    terms: &Terms,
+    ledger: Option<TokenLedger>,
+    now: Timestamp,
+) -> Option<Pulled> {
+    let changed = !intent.was_pulled(pull);
+    let mut new = None;
+    if changed {
+        if intent.refuses(pull.lever).is_some() {
+            return None;
+        }
+        let known = ledger.unwrap_or_default();
+        let mut ledger = known.clone();
+        intent.enter(&mut ledger, terms, now);
+        intent.pull(pull, now);
+        intent.replan(terms, &ledger);
+        intent.enter(&mut ledger, terms, now);
+        new = (intent.token().is_some() && ledger != known).then_some(ledger);
+    }
+    let told = Told::new(tenant, &intent);
+    let event = match pull.lever {
+        Lever::Cancel => Some(told.cancelled(CancelledBy::Operator, pull.at)),
+        Lever::Pause => None,
+        Lever::Resume | Lever::RetryNow => {
+            let retry = &intent.retry;
+            told.planned(retry.told.saturating_add(1), &retry.stage, terms)
+        }
+    };
+    Some(Pulled {
+        events: event.into_iter().collect(),
+        intent,
+        ledger: new,
+        changed,
+    })
 }

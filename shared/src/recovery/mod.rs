@@ -29,6 +29,7 @@ pub use decline::{advised_wait, is_hard};
 pub use due::{Due, due};
 pub use intent::{Intent, IntentKey, State};
 pub use ledger::{Claim, Stop, TokenLedger};
+pub use lever::{Pulled, pull};
 pub use network::{Limits, Network};
 pub use retry::{
     EndReason, Hold, Hurry, Issue, Lever, Plan, Pull, RecordBack, Recording, Retry, Stage,

@@ -1,0 +1,61 @@
+//! What an operator does to an intent: the console queues it, and this alone writes it.
+
+use shared::queue::Disposition;
+use shared::queue::task::LeverTask;
+use shared::recovery::pull;
+use shared::store::{Read, Saved};
+use tracing::{info, warn};
+
+use crate::handler::{RACES, Recover, Trouble};
+use crate::signal::events;
+
+impl Recover {
+    pub(crate) async fn lever(
+        &self,
+        LeverTask {
+            tenant,
+            intent: key,
+            pull: pulled,
+        }: LeverTask,
+    ) -> Result<Disposition, Trouble> {
+        for _ in 0..RACES {
+            let now = self.clock.now();
+            let Some(Read { value, version }) = self.intents.intent(&tenant, &key).await? else {
+                warn!(
+                    tenant = tenant.as_str(),
+                    invoice = key.invoice_id.as_str(),
+                    "a lever of an intent that is not there any more"
+                );
+                return Ok(Disposition::Done);
+            };
+            let terms = self.terms_of(&tenant, &key).await?;
+            let token = self.token(&tenant, value.token()).await?;
+            let Some(step) = pull(&tenant, value, &pulled, &terms, token.ledger(), now) else {
+                info!(
+                    tenant = tenant.as_str(),
+                    invoice = key.invoice_id.as_str(),
+                    lever = pulled.lever.as_str(),
+                    "a lever came too late to be pulled"
+                );
+                return Ok(Disposition::Done);
+            };
+            if step.changed {
+                let ledger = token.step(step.ledger.as_ref());
+                let saved = self.save(&tenant, &step.intent, Some(version), ledger, now);
+                if saved.await? == Saved::Lost {
+                    continue;
+                }
+            }
+            info!(
+                tenant = tenant.as_str(),
+                invoice = key.invoice_id.as_str(),
+                lever = pulled.lever.as_str(),
+                by = pulled.by.as_ref().map(|key| key.as_str()),
+                seen_before = !step.changed,
+                "lever pulled"
+            );
+            return Ok(Disposition::Forward(events(&tenant, step.events)));
+        }
+        Err(Trouble::Contended)
+    }
+}
