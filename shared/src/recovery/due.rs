@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::ledger::Claim;
 use super::timetable::{CLEAR_AFTER, Next, clear};
 use super::told::Told;
-use super::{Intent, Issue, Mode, Stage, Terms, TokenLedger};
+use super::{Intent, Issue, Mode, Stage, State, Terms, TokenLedger};
 use crate::event::Event;
 use crate::ids::TenantId;
 use crate::time::later;
@@ -134,6 +134,9 @@ fn unsent(
     ledger: Option<TokenLedger>,
     now: Timestamp,
 ) -> Option<Due> {
+    if intent.state != State::Open || intent.retry.hold.is_some() {
+        return None;
+    }
     let mut due = Due::of(intent);
     let usual = Terms::default();
     let terms = terms.unwrap_or(&usual);

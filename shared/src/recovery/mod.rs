@@ -40,3 +40,6 @@ pub use terms::{Mode, Terms};
 pub use timetable::{CLEAR_AFTER, CLEAR_BEFORE, History, Next, timetable};
 
 pub use crate::event::recovery::TriggeredBy;
+
+#[cfg(test)]
+mod laws;

@@ -35,7 +35,8 @@ impl Retry {
         match &self.stage {
             Stage::Planned { at } => Some(*at),
             Stage::Due(issue) if issue.sent => Some(issue.deadline),
-            Stage::Due(issue) => Some(issue.at),
+            // On hold it is not told; resumed, it is.
+            Stage::Due(issue) => self.hold.is_none().then_some(issue.at),
             Stage::Idle
             | Stage::PlatformFirst
             | Stage::Held
