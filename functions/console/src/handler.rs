@@ -14,8 +14,8 @@ use shared::delivery::Vetting;
 use shared::entropy::Entropy;
 use shared::queue::Enqueue;
 use shared::store::{
-    Accounts, Credentials, Deliveries, EndpointAdmin, Events, Intents, Keys, Publishers,
-    QuarantineAdmin, Tenants,
+    Accounts, Credentials, Deliveries, EndpointAdmin, Events, IntentList, Intents, Keys,
+    Publishers, QuarantineAdmin, Tenants,
 };
 use shared::time::Clock;
 
@@ -43,6 +43,8 @@ pub struct Console {
     pub deliveries: Arc<dyn Deliveries>,
     /// Invoices to collect.
     pub intents: Arc<dyn Intents>,
+    /// Which of them there are.
+    pub intent_list: Arc<dyn IntentList>,
     /// Messages set aside.
     pub quarantine: Arc<dyn QuarantineAdmin>,
     /// Where replays and redriven messages are sent.

@@ -44,6 +44,7 @@ async fn main() -> anyhow::Result<()> {
         events: store.clone(),
         deliveries: store.clone(),
         intents: store.clone(),
+        intent_list: store.clone(),
         quarantine: store,
         queues: Arc::new(SqsQueues::new(clients.sqs(), queues)),
         clock: Arc::new(SystemClock),

@@ -169,6 +169,7 @@ impl World {
             events: store.clone(),
             deliveries: store.clone(),
             intents: store.clone(),
+            intent_list: store.clone(),
             quarantine: store.clone(),
             queues: enqueue,
             clock,

@@ -39,7 +39,7 @@ pub struct Terms {
     /// How many charges the platform makes before ours begin.
     #[serde(default)]
     pub retry_threshold: u32,
-    /// An invoice is charged at most so often, by whomever; `None`: as often as the ladder has steps.
+    /// An invoice is charged at most so often, by whomever; `None`: until the ladder ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_retry_count: Option<u32>,
     /// No charge so long after the first one failed; `None`: no such end.

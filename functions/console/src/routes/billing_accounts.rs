@@ -79,7 +79,7 @@ pub(crate) struct AccountBody {
     /// days. Left out, it is the usual one of 14 steps in about 141 hours.
     #[serde(default)]
     ladder_s: Option<Vec<u32>>,
-    /// An invoice is charged at most so often, by whomever: 1 to 100. Left out, it is as often as the ladder has steps.
+    /// An invoice is charged at most so often, by whomever: 1 to 100. Left out, the end of the ladder is the only one.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 100)]
     max_retry_count: Option<u32>,

@@ -5,20 +5,26 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use data_encoding::HEXLOWER;
-use serde::Deserialize;
+use futures::future::try_join_all;
+use serde::{Deserialize, Deserializer};
 use utoipa::IntoParams;
 
-use shared::ids::{ConnectorAccountId, InvoiceId, ProfileId};
+use shared::ids::{ConnectorAccountId, InvoiceId, ProfileId, TenantId};
 use shared::queue::Task;
 use shared::queue::task::{self, LeverTask};
-use shared::recovery::{IntentKey, Lever, Pull};
+use shared::recovery::{Intent, IntentKey, Lever, Pull, State as IntentState};
+use shared::store::{IntentQuery, StoreError};
 
 use super::App;
 use crate::auth::{Reached, Within};
-use crate::handler::Route;
+use crate::handler::{Console, Route};
+use crate::openapi::schema;
 use crate::reply::Refusal;
-use crate::request::{Id, PathId, Query};
-use crate::view::{IntentView, PullView};
+use crate::request::{Id, PathId, Query, from_cursor, given, limit, time, to_cursor};
+use crate::view::{IntentAnswer, IntentSummaryView, IntentView, List, PullView};
+
+/// So many intents of a page are read at the same time.
+const AT_ONCE: usize = 16;
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
@@ -56,29 +62,159 @@ impl IntentAsked {
     }
 }
 
-/// The intent of one invoice, with its charges and its retries.
+/// Which intent, or which intents to list.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct IntentsAsked {
+    /// Of one invoice: the business profile. The three of these go together, and with none of the others.
+    #[param(required = false, example = "pro_1")]
+    #[serde(deserialize_with = "text")]
+    profile: Option<String>,
+    /// Of one invoice: the billing account.
+    #[param(required = false, example = "mca_1")]
+    #[serde(deserialize_with = "text")]
+    account: Option<String>,
+    /// Of one invoice: the platform's id of it.
+    #[param(required = false, example = "in_1")]
+    #[serde(deserialize_with = "text")]
+    invoice: Option<String>,
+    /// Of the list: only those that stand so. A page may be short, or empty, and still have a `next_cursor`.
+    #[param(required = false, schema_with = schema::intent_state)]
+    #[serde(deserialize_with = "text")]
+    state: Option<String>,
+    /// Of the list: only those first recorded at or after this time (RFC 3339).
+    #[param(required = false, format = DateTime, example = "2026-11-22T00:00:00Z")]
+    #[serde(deserialize_with = "text")]
+    since: Option<String>,
+    /// Of the list: the `next_cursor` of the page before.
+    #[param(required = false)]
+    #[serde(deserialize_with = "text")]
+    cursor: Option<String>,
+    /// Of the list: at most so many, 1 to 100, 50 if left out.
+    #[param(required = false, value_type = u8, minimum = 1, maximum = 100)]
+    #[serde(deserialize_with = "text")]
+    limit: Option<String>,
+}
+
+/// A parameter that is there: texts of a query have no `null`.
+fn text<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(value).map(Some)
+}
+
+/// What was asked for: the two forms of one path.
+enum Wanted {
+    One(IntentKey),
+    List(IntentQuery),
+}
+
+impl IntentsAsked {
+    fn read(self) -> Result<Wanted, Refusal> {
+        if (&self.profile, &self.account, &self.invoice) == (&None, &None, &None) {
+            return self.list().map(Wanted::List);
+        }
+        let of_list = [
+            ("state", &self.state),
+            ("since", &self.since),
+            ("cursor", &self.cursor),
+            ("limit", &self.limit),
+        ];
+        if let Some((name, _)) = of_list.into_iter().find(|(_, value)| value.is_some()) {
+            return Err(Refusal::parameter(
+                name,
+                "belongs to the list; leave it out to read the intent of one invoice",
+            ));
+        }
+        let missing = |name: &'static str| {
+            move || {
+                let rule = "is missing; `profile`, `account` and `invoice` name an intent together";
+                Refusal::parameter(name, rule)
+            }
+        };
+        let asked = IntentAsked {
+            profile: self.profile.ok_or_else(missing("profile"))?,
+            account: self.account.ok_or_else(missing("account"))?,
+            invoice: self.invoice.ok_or_else(missing("invoice"))?,
+        };
+        asked.key().map(Wanted::One)
+    }
+
+    fn list(&self) -> Result<IntentQuery, Refusal> {
+        let state = self.state.as_deref().and_then(given).map(read_state);
+        let cursor = self.cursor.as_deref().and_then(given).map(from_cursor);
+        Ok(IntentQuery {
+            state: state.transpose()?,
+            since: time("since", self.since.as_deref().unwrap_or_default())?,
+            cursor: cursor.transpose()?,
+            limit: limit(self.limit.as_deref().unwrap_or_default())?,
+        })
+    }
+}
+
+fn read_state(name: &str) -> Result<IntentState, Refusal> {
+    serde_json::from_value(name.into()).map_err(|_| {
+        let known = schema::names::<IntentState>().join(", ");
+        Refusal::parameter("state", format!("must be one of {known}"))
+    })
+}
+
+/// The intent of one invoice, with its charges and its retries; or, without an invoice, those of the tenant, the ones
+/// first recorded last at the front.
 #[utoipa::path(
     get,
     path = "/v1/tenants/{tenant}/intents",
     tag = "intents",
-    params(("tenant" = String, Path), IntentAsked),
-    responses((status = 200, body = IntentView)),
+    params(("tenant" = String, Path), IntentsAsked),
+    responses((status = 200, body = IntentAnswer)),
 )]
 pub(crate) async fn read(
     Within(tenant): Within,
     State(console): App,
-    Query(asked): Query<IntentAsked>,
-) -> Result<Json<IntentView>, Refusal> {
-    let key = asked.key()?;
+    Query(asked): Query<IntentsAsked>,
+) -> Result<Json<IntentAnswer>, Refusal> {
+    let answer = match asked.read()? {
+        Wanted::One(key) => IntentAnswer::One(Box::new(one(&console, &tenant, &key).await?)),
+        Wanted::List(query) => IntentAnswer::List(list(&console, &tenant, &query).await?),
+    };
+    Ok(Json(answer))
+}
+
+async fn one(console: &Console, tenant: &TenantId, key: &IntentKey) -> Result<IntentView, Refusal> {
     let (found, account) = futures::try_join!(
-        console.intents.intent(&tenant, &key),
+        console.intents.intent(tenant, key),
         console
             .accounts
-            .account(&tenant, &key.profile_id, &key.connector_account_id)
+            .account(tenant, &key.profile_id, &key.connector_account_id)
     )?;
-    let intent = found.ok_or_else(|| unknown(&key))?;
+    let intent = found.ok_or_else(|| unknown(key))?;
     let terms = account.map(|record| record.account.settings.terms);
-    Ok(Json(IntentView::new(&intent.value, terms.as_ref())))
+    Ok(IntentView::new(&intent.value, terms.as_ref()))
+}
+
+/// The list says which intents there are; how each stands is read.
+async fn list(
+    console: &Console,
+    tenant: &TenantId,
+    query: &IntentQuery,
+) -> Result<List<IntentSummaryView>, StoreError> {
+    let page = console.intent_list.intents(tenant, query).await?;
+    let mut data = Vec::with_capacity(page.items.len());
+    for some in page.items.chunks(AT_ONCE) {
+        let reads = some
+            .iter()
+            .map(|found| console.intents.intent(tenant, &found.key));
+        let found = try_join_all(reads).await?.into_iter().flatten();
+        let stands = |intent: &Intent| query.state.is_none_or(|state| state == intent.state);
+        data.extend(
+            found
+                .filter(|read| stands(&read.value))
+                .map(|read| IntentSummaryView::from(&read.value)),
+        );
+    }
+    Ok(List {
+        data,
+        next_cursor: page.next.as_deref().map(to_cursor),
+    })
 }
 
 fn unknown(key: &IntentKey) -> Refusal {

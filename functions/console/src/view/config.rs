@@ -135,8 +135,8 @@ pub(crate) struct AccountView {
     retry_threshold: u32,
     /// The waits after the first failed charge, the second, and so on, in seconds.
     ladder_s: Vec<u32>,
-    /// An invoice is charged at most so often, by whomever.
-    max_retry_count: u32,
+    /// An invoice is charged at most so often, by whomever; `null`: the end of the ladder is the only one.
+    max_retry_count: Option<u32>,
     /// No charge so many seconds after the first one failed; `null`: there is no such end.
     grace_period_s: Option<u32>,
     /// How many seconds a merchant has for a retry.
@@ -165,8 +165,6 @@ impl From<AccountRecord> for AccountView {
     ) -> Self {
         let terms = account.settings.terms;
         let retry_window_s = terms.retry_window().as_secs();
-        let ladder_s = terms.ladder_s.unwrap_or_else(|| Terms::LADDER.to_vec());
-        let steps = u32::try_from(ladder_s.len()).unwrap_or(u32::MAX);
         Self {
             profile_id: account.profile_id,
             connector_account_id: account.connector_account_id,
@@ -176,8 +174,8 @@ impl From<AccountRecord> for AccountView {
             api_base_url: account.settings.api_base_url,
             mode: terms.mode,
             retry_threshold: terms.retry_threshold,
-            max_retry_count: terms.max_retry_count.unwrap_or(steps),
-            ladder_s,
+            ladder_s: terms.ladder_s.unwrap_or_else(|| Terms::LADDER.to_vec()),
+            max_retry_count: terms.max_retry_count,
             grace_period_s: terms.grace_period_s,
             retry_window_s,
             hard_declines: terms.hard_declines,

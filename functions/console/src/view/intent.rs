@@ -9,12 +9,23 @@ use shared::event::Source;
 use shared::ids::{ChargeKey, ConnectorAccountId, InvoiceId, KeyId, ProfileId, SignalId};
 use shared::money::Currency;
 use shared::recovery::{
-    EndReason, Hold, Intent, Lever, Mode, Pull, RecordBack, Recording, Retry, Stage, State, Status,
-    Terms,
+    EndReason, Hold, Intent, Issue, Lever, Mode, Plan, Pull, RecordBack, Recording, Retry, Stage,
+    State, Status, Terms,
 };
 
+use super::List;
 use super::attempt::{AttemptView, DeclineView};
 use crate::openapi::schema;
+
+/// The intent of one invoice, or a list of intents.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum IntentAnswer {
+    /// Of one invoice.
+    One(Box<IntentView>),
+    /// A list.
+    List(List<IntentSummaryView>),
+}
 
 /// One invoice to collect, with its charges and its retries.
 #[derive(Serialize, ToSchema)]
@@ -213,6 +224,9 @@ pub(crate) struct RetryView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = schema::end_reason)]
     reason: Option<EndReason>,
+    /// What the latest notifications made of the timetable, the earliest first: in monitoring, what would have been done.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    plans: Vec<PlanView>,
     /// What was put on them by hand.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = schema::hold)]
@@ -226,7 +240,38 @@ pub(crate) struct RetryView {
 
 impl From<&Retry> for RetryView {
     fn from(retry: &Retry) -> Self {
-        let (stage, at, issue, reason) = match &retry.stage {
+        let Standing {
+            stage,
+            at,
+            issue,
+            reason,
+        } = Standing::of(&retry.stage);
+        Self {
+            stage,
+            told: retry.told,
+            at,
+            number: issue.map(|issue| issue.number),
+            times: issue.map(|issue| issue.times),
+            deadline: issue.map(|issue| issue.deadline),
+            reason,
+            plans: retry.plans.iter().map(PlanView::from).collect(),
+            hold: retry.hold,
+            hurried_at: retry.hurried.map(|hurry| hurry.at),
+        }
+    }
+}
+
+/// A stage, taken apart.
+struct Standing<'a> {
+    stage: &'static str,
+    at: Option<Timestamp>,
+    issue: Option<&'a Issue>,
+    reason: Option<EndReason>,
+}
+
+impl<'a> Standing<'a> {
+    fn of(stage: &'a Stage) -> Self {
+        let (stage, at, issue, reason) = match stage {
             Stage::Idle => ("idle", None, None, None),
             Stage::PlatformFirst => ("platform_first", None, None, None),
             Stage::Held => ("held", None, None, None),
@@ -239,14 +284,44 @@ impl From<&Retry> for RetryView {
         };
         Self {
             stage,
-            told: retry.told,
             at,
-            number: issue.map(|issue| issue.number),
-            times: issue.map(|issue| issue.times),
-            deadline: issue.map(|issue| issue.deadline),
+            issue,
             reason,
-            hold: retry.hold,
-            hurried_at: retry.hurried.map(|hurry| hurry.at),
+        }
+    }
+}
+
+/// What a notification made of the timetable.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PlanView {
+    /// The notification.
+    #[schema(value_type = String)]
+    signal: SignalId,
+    /// Which retry was the next one then, counted from 1.
+    retry: u32,
+    /// `planned` or `ended`.
+    #[schema(schema_with = schema::stage)]
+    stage: &'static str,
+    /// When the retry was to be due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "super::millis_or_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    at: Option<Timestamp>,
+    /// Why there was to be none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = schema::end_reason)]
+    reason: Option<EndReason>,
+}
+
+impl From<&Plan> for PlanView {
+    fn from(plan: &Plan) -> Self {
+        let standing = Standing::of(&plan.stage);
+        Self {
+            signal: plan.signal.clone(),
+            retry: plan.retry,
+            stage: standing.stage,
+            at: standing.at,
+            reason: standing.reason,
         }
     }
 }

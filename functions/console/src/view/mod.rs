@@ -17,7 +17,7 @@ pub(crate) use config::{AccountView, KeyView, NewKeyView, PublisherView, TenantV
 pub(crate) use endpoint::EndpointView;
 pub(crate) use event::{EndpointDeliveryView, EventSummaryView, EventView, ReplayView};
 pub(crate) use event_type::EventTypeView;
-pub(crate) use intent::{IntentView, PullView};
+pub(crate) use intent::{IntentAnswer, IntentSummaryView, IntentView, PullView};
 pub(crate) use quarantine::{QuarantinedView, RedrivenView};
 
 /// A time as all answers tell it: RFC 3339, UTC, to the millisecond.

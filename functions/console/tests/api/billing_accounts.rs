@@ -73,7 +73,7 @@ async fn an_account_is_made_replaced_and_told_without_its_secrets() {
         "mode": "monitoring",
         "retry_threshold": 0,
         "ladder_s": Terms::LADDER,
-        "max_retry_count": 14,
+        "max_retry_count": null,
         "grace_period_s": null,
         "retry_window_s": 7200,
         "hard_declines": [],

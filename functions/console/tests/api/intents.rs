@@ -6,17 +6,16 @@ use serde_json::{Value, json};
 use shared::event::Source;
 use shared::ids::{ChargeKey, ConnectorAccountId, InvoiceId, KeyId, ProfileId, SignalId};
 use shared::money::{Currency, Money};
-use shared::queue::{Queue, Task};
 use shared::recovery::{
     Card, Charge, ChargeId, Decline, Details, EndReason, Enrichment, Hold, Hurry, Instrument,
-    Intent, IntentKey, Issue, Lever, Network, Order, Pull, RecordBack, Recording, Retry, Signal,
-    SignalKind, Stage, Status, TriggeredBy,
+    Intent, IntentKey, Issue, Lever, Network, Order, Plan, Pull, RecordBack, Recording, Retry,
+    Signal, SignalKind, Stage, Status, TriggeredBy,
 };
 use shared::store::{IntentStep, Intents, Saved};
 
-use crate::support::{OPERATOR, World, tenant_id};
+use crate::support::{World, tenant_id};
 
-fn signal(id: &str, kind: SignalKind, status: Status, second: i64) -> Signal {
+pub(crate) fn signal(id: &str, kind: SignalKind, status: Status, second: i64) -> Signal {
     let amount = Money {
         amount: 2500,
         currency: Currency::parse("EUR").expect("an ISO code"),
@@ -86,7 +85,7 @@ fn instrument() -> Instrument {
 }
 
 /// An intent of which one charge failed, and a second one with it.
-fn failed() -> (Signal, Intent) {
+pub(crate) fn failed() -> (Signal, Intent) {
     let failed = signal("evt_1", SignalKind::PaymentFailed, Status::Failed, 0);
     let intent = Intent::open(&failed, failed.order.at);
     let mut intent = intent.expect("it tells of an invoice");
@@ -94,7 +93,7 @@ fn failed() -> (Signal, Intent) {
     (failed, intent)
 }
 
-async fn keep(world: &World, intent: &Intent) {
+pub(crate) async fn keep(world: &World, intent: &Intent) {
     let known = world.store.intent(&tenant_id("acme"), &intent.key).await;
     let read = known.expect("the table answers").map(|read| read.version);
     let saved = world
@@ -108,7 +107,7 @@ async fn keep(world: &World, intent: &Intent) {
     assert_eq!(saved.expect("the table takes it"), Saved::Stored);
 }
 
-const READ: &str = "/v1/tenants/acme/intents?profile=pro_1&account=mca_1&invoice=in%2F1";
+pub(crate) const READ: &str = "/v1/tenants/acme/intents?profile=pro_1&account=mca_1&invoice=in%2F1";
 
 #[tokio::test]
 async fn an_intent_is_told_with_its_charges_its_retries_and_what_was_done_to_it() {
@@ -127,7 +126,11 @@ async fn an_intent_is_told_with_its_charges_its_retries_and_what_was_done_to_it(
     intent.join(&paid, paid.order.at);
     let at = |second: i64| jiff::Timestamp::from_second(1_767_225_600 + second).expect("in range");
     intent.retry = Retry {
-        plans: Vec::new(),
+        plans: vec![Plan {
+            signal: SignalId::parse("evt_1").expect("a valid id"),
+            retry: 1,
+            stage: Stage::Planned { at: at(30) },
+        }],
         stage: Stage::Unknown(Issue {
             number: 2,
             times: 1,
@@ -215,6 +218,9 @@ async fn an_intent_is_told_with_its_charges_its_retries_and_what_was_done_to_it(
             "number": 2,
             "times": 1,
             "deadline": "2026-01-01T00:01:30.000Z",
+            "plans": [
+                {"signal": "evt_1", "retry": 1, "stage": "planned", "at": "2026-01-01T00:00:30.000Z"},
+            ],
             "hold": "paused",
             "hurried_at": "2026-01-01T00:00:20.000Z",
         },
@@ -328,169 +334,126 @@ async fn each_stage_of_the_retries_is_told() {
 }
 
 #[tokio::test]
-async fn an_intent_is_asked_for_by_all_three_names() {
+async fn the_two_forms_of_the_path_are_told_apart_and_not_mixed() {
+    let together = "is missing; `profile`, `account` and `invoice` name an intent together";
+    let apart = "belongs to the list; leave it out to read the intent of one invoice";
     let cases = [
-        ("account=a&invoice=i", 400, "`profile`: is missing"),
-        ("profile=p&invoice=i", 400, "`account`: is missing"),
-        ("profile=p&account=a", 400, "`invoice`: is missing"),
+        ("account=a&invoice=i", format!("`profile`: {together}")),
+        ("profile=p&invoice=i", format!("`account`: {together}")),
+        ("profile=p&account=a", format!("`invoice`: {together}")),
+        ("invoice=i&state=open", format!("`state`: {apart}")),
+        ("profile=p&account=a&invoice=i&since=", format!("`since`: {apart}")),
+        ("profile=p&cursor=x", format!("`cursor`: {apart}")),
+        ("account=a&limit=1", format!("`limit`: {apart}")),
         (
             "profile=p&account=a&invoice=i&x=1",
-            400,
-            "`x`: is not known here; expected is one of `profile`, `account`, `invoice`",
+            "`x`: is not known here; expected is one of `profile`, `account`, `invoice`, `state`, `since`, `cursor`, `limit`"
+                .to_owned(),
         ),
         (
             "profile=p.&account=a&invoice=i",
-            400,
-            "`profile`: profile_id must be 1 to 64 characters of A-Z, a-z, 0-9, `_` and `-`",
+            "`profile`: profile_id must be 1 to 64 characters of A-Z, a-z, 0-9, `_` and `-`".to_owned(),
         ),
         (
             "profile=p&account=a&invoice=",
-            400,
-            "`invoice`: invoice id must be 1 to 255 bytes without white space or control characters",
+            "`invoice`: invoice id must be 1 to 255 bytes without white space or control characters"
+                .to_owned(),
         ),
         (
-            "profile=p&account=a&invoice=i",
-            404,
-            "There is no intent for invoice `i` here.",
+            "state=closed",
+            "`state`: must be one of open, processing, cancelled, recovered".to_owned(),
+        ),
+        (
+            "since=yesterday",
+            "`since`: must be a time such as 2026-01-31T12:00:00Z (RFC 3339; write `+` as %2B)".to_owned(),
+        ),
+        ("limit=101", "`limit`: must be a whole number from 1 to 100".to_owned()),
+        (
+            "cursor=*",
+            "`cursor`: must be the `next_cursor` of the page before".to_owned(),
         ),
     ];
     let world = World::start().await;
     world.tenant("acme").await;
-    for (query, status, detail) in cases {
+    for (query, detail) in cases {
         let refused = world
             .get(&format!("/v1/tenants/acme/intents?{query}"))
             .await;
-        assert_eq!(refused.problem(), (status, detail.to_owned()), "{query}");
+        assert_eq!(refused.problem(), (400, detail), "{query}");
     }
+    let absent = world.get(READ).await;
+    let detail = "There is no intent for invoice `in/1` here.".to_owned();
+    assert_eq!(absent.problem(), (404, detail));
 }
 
-fn lever(name: &str) -> String {
-    format!("/v1/tenants/acme/intents/{name}?profile=pro_1&account=mca_1&invoice=in%2F1")
+fn invoice(id: &str, kind: SignalKind, second: i64) -> Intent {
+    let mut told = signal("evt_1", kind, Status::Failed, second);
+    told.intent.invoice_id = InvoiceId::parse(id).expect("a valid id");
+    let mut intent = Intent::open(&told, told.order.at).expect("it tells of an invoice");
+    intent.join(&told, told.order.at);
+    intent
 }
 
 #[tokio::test]
-async fn a_lever_is_pulled_by_a_message_that_says_who_did_it() {
+async fn intents_are_listed_the_latest_first_page_by_page() {
     let world = World::start().await;
     let key = world.tenant("acme").await;
-    let (_, mut intent) = failed();
-    keep(&world, &intent).await;
-    let id = world.get("/v1/tenants/acme/keys").await.at("/data/0/id");
-    for (path, name, hold, key, by) in [
-        ("pause", "pause", None, OPERATOR, json!(null)),
-        ("cancel", "cancel", None, key.as_str(), id.clone()),
-        ("resume", "resume", Some(Hold::Paused), key.as_str(), id),
-    ] {
-        intent.retry.hold = hold;
-        keep(&world, &intent).await;
-        world.pass(60);
-        let answer = world.call(key, "POST", &lever(path), Value::Null).await;
-        assert_eq!(answer.status, 202, "{answer:?}");
-        assert_eq!(answer.at("/lever"), name);
-        assert_eq!(answer.at("/by"), by);
-        assert_eq!(answer.at("/at"), format!("{:.3}", world.now()));
-        let sent = world.taken(Queue::Recover).await;
-        let [sent] = sent.as_slice() else {
-            panic!("one message: {sent:?}")
-        };
-        let Ok(Task::Lever(task)) = Task::decode(sent) else {
-            panic!("a lever: {sent}")
-        };
-        assert_eq!(
-            (task.tenant, &task.intent),
-            (tenant_id("acme"), &intent.key)
-        );
-        let Pull { id, lever, by, at } = task.pull;
-        let told = json!({"id": id, "lever": lever.as_str(), "by": by, "at": format!("{at:.3}")});
-        assert_eq!(told, answer.body);
+    let kinds = [
+        ("in_1", SignalKind::PaymentFailed),
+        ("in_2", SignalKind::InvoiceCancelled),
+        ("in_3", SignalKind::PaymentFailed),
+        ("in_4", SignalKind::PaymentFailed),
+    ];
+    for (second, (id, kind)) in (0..).zip(kinds) {
+        keep(&world, &invoice(id, kind, second)).await;
+    }
+    let list = async |query: &str| {
+        let path = format!("/v1/tenants/acme/intents{query}");
+        let listed = world.call(&key, "GET", &path, Value::Null).await;
+        assert_eq!(listed.status, 200, "{listed:?}");
+        let ids = listed.at("/data");
+        let ids = ids.as_array().cloned().unwrap_or_default();
+        let ids: Vec<_> = ids.iter().map(|one| one["invoice_id"].clone()).collect();
+        (ids, listed)
+    };
+    let (ids, all) = list("").await;
+    assert_eq!(ids, ["in_4", "in_3", "in_2", "in_1"]);
+    assert_eq!(all.at("/next_cursor"), Value::Null);
+    let want = json!({
+        "profile_id": "pro_1",
+        "connector_account_id": "mca_1",
+        "invoice_id": "in_4",
+        "source": "stripe",
+        "amount": 2500,
+        "amount_left": 1500,
+        "currency": "EUR",
+        "state": "open",
+        "since": "2026-01-01T00:00:03.000Z",
+        "opened_at": "2026-01-01T00:00:03.000Z",
+        "tried": 3,
+        "retry": {"stage": "idle", "told": 0},
+    });
+    assert_eq!(all.at("/data/0"), want);
+
+    let (ids, _) = list("?state=cancelled").await;
+    assert_eq!(ids, ["in_2"]);
+    let (ids, _) = list("?since=2026-01-01T00:00:02Z").await;
+    assert_eq!(ids, ["in_4", "in_3"]);
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    for _ in 0..9 {
+        let (ids, page) = list(&format!("?state=open&limit=1&cursor={cursor}")).await;
+        assert!(ids.len() <= 1, "{page:?}");
+        seen.extend(ids);
+        cursor = page.text("/next_cursor");
+        if cursor.is_empty() {
+            break;
+        }
     }
     assert_eq!(
-        world.get(READ).await.at("/pulls"),
-        json!([]),
-        "recover writes it"
+        (seen, cursor),
+        (
+            vec![json!("in_4"), json!("in_3"), json!("in_1")],
+            String::new()
+        )
     );
-}
-
-#[tokio::test]
-async fn a_lever_that_makes_no_sense_is_refused_and_sends_nothing() {
-    let world = World::start().await;
-    world.tenant("acme").await;
-    let unknown = world.post(&lever("pause"), Value::Null).await;
-    let absent = "There is no intent for invoice `in/1` here.";
-    assert_eq!(unknown.problem(), (404, absent.to_owned()));
-    let (failed, open) = failed();
-    keep(&world, &open).await;
-    let wrong = world.post(&lever("push"), Value::Null).await;
-    let rule = "`lever`: must be `pause`, `resume`, `cancel` or `retry-now`";
-    assert_eq!(wrong.problem(), (400, rule.to_owned()));
-    let incomplete = "/v1/tenants/acme/intents/pause?profile=pro_1&account=mca_1";
-    let missing = world.post(incomplete, Value::Null).await;
-    assert_eq!(missing.problem(), (400, "`invoice`: is missing".to_owned()));
-
-    let ended = |reason| Retry {
-        stage: Stage::Ended { reason },
-        ..Retry::default()
-    };
-    let held = |hold| Retry {
-        hold: Some(hold),
-        ..Retry::default()
-    };
-    let joined = |kind| {
-        let mut intent = open.clone();
-        let mut signal = Signal {
-            kind,
-            ..failed.clone()
-        };
-        signal.id = SignalId::parse("evt_9").expect("a valid id");
-        signal.order.rank = 9;
-        intent.join(&signal, signal.order.at);
-        intent
-    };
-    let with = |retry| {
-        let mut intent = open.clone();
-        intent.retry = retry;
-        intent
-    };
-    let cases = [
-        (
-            joined(SignalKind::PaymentSucceeded),
-            "pause",
-            "the invoice was collected",
-        ),
-        (
-            joined(SignalKind::InvoiceCancelled),
-            "retry-now",
-            "the billing platform gave the invoice up",
-        ),
-        (
-            with(ended(EndReason::HardDeclined)),
-            "retry-now",
-            "the card must not be charged again",
-        ),
-        (
-            with(ended(EndReason::RetriesExhausted)),
-            "retry-now",
-            "no retries are left",
-        ),
-        (
-            with(held(Hold::Paused)),
-            "retry-now",
-            "its retries are paused or cancelled; `resume` them first",
-        ),
-        (
-            with(Retry::default()),
-            "resume",
-            "its retries are neither paused nor cancelled",
-        ),
-    ];
-    for (intent, name, why) in cases {
-        keep(&world, &intent).await;
-        let refused = world.post(&lever(name), Value::Null).await;
-        assert_eq!(
-            refused.problem(),
-            (409, format!("Nothing was done: {why}.")),
-            "{name}"
-        );
-        assert_eq!(refused.text("/type"), "/problems/lever-refused");
-    }
-    assert!(world.queues.is_empty(), "nothing was sent");
 }

@@ -11,6 +11,7 @@ mod events;
 mod intents;
 mod isolation;
 mod keys;
+mod levers;
 mod operators;
 mod publishers;
 mod quarantine;

@@ -123,6 +123,7 @@ impl World {
             events: port.clone(),
             deliveries: port.clone(),
             intents: port.clone(),
+            intent_list: port.clone(),
             quarantine: port,
             queues: Arc::new(queues.clone()),
             clock: clock.clone(),
