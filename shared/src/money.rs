@@ -92,6 +92,25 @@ impl Money {
         Ok(Self { amount, currency })
     }
 
+    /// The amount as an integer of `10^-digits` units, exactly: what [`Money::from_scaled`] reads.
+    ///
+    /// # Errors
+    /// [`MoneyError::NotWhole`] if it would have to be rounded, [`MoneyError::OutOfRange`] if it does not fit.
+    pub fn to_scaled(self, digits: u32) -> Result<i64, MoneyError> {
+        let exponent = self.currency.exponent().ok_or(MoneyError::OutOfRange)?;
+        let power = |n: u32| 10_i64.checked_pow(n).ok_or(MoneyError::OutOfRange);
+        let Some(finer) = digits.checked_sub(exponent) else {
+            let unit = power(exponent - digits)?;
+            return match self.amount % unit {
+                0 => Ok(self.amount / unit),
+                _ => Err(MoneyError::NotWhole),
+            };
+        };
+        self.amount
+            .checked_mul(power(finer)?)
+            .ok_or(MoneyError::OutOfRange)
+    }
+
     /// An amount that a platform wrote as a decimal of major units (`25.1`, `25.00`, `1e-2`), exactly, in minor units.
     /// The text is that of a JSON number, so take it from the document itself (`serde_json::value::RawValue`): what went
     /// through a float is no longer what was written.
@@ -331,6 +350,24 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_written_in_another_unit_reads_back_the_same(
+            amount in -1_000_000_000_000_i64..1_000_000_000_000,
+            digits in 0_u32..6,
+            code in prop::sample::select(vec!["USD", "JPY", "KWD"]),
+        ) {
+            let currency = Currency::parse(code).expect("an ISO code");
+            let money = Money { amount, currency };
+            match money.to_scaled(digits) {
+                Ok(scaled) => prop_assert_eq!(Money::from_scaled(scaled, digits, currency), Ok(money)),
+                Err(error) => {
+                    prop_assert_eq!(error, MoneyError::NotWhole);
+                    let lost = currency.exponent().unwrap_or_default() - digits;
+                    prop_assert_ne!(amount % 10_i64.pow(lost), 0);
+                }
+            }
+        }
+
         #[test]
         fn a_decimal_means_the_same_however_its_point_and_its_exponent_stand(
             amount in any::<i64>(),

@@ -153,7 +153,9 @@ impl Ingest {
 /// the platform must send it again.
 fn unproved(account: &BillingAccount, error: VerifyError) -> Refusal {
     match error {
-        VerifyError::Mismatch | VerifyError::NoSecret if account.locked.webhook_secrets > 0 => {
+        VerifyError::Mismatch | VerifyError::WrongPair | VerifyError::NoSecret
+            if account.locked.webhook_secrets > 0 =>
+        {
             Refusal::Locked
         }
         error => error.into(),

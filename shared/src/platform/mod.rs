@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod api;
+pub mod chargebee;
 mod field;
 #[cfg(test)]
 mod hostile;
@@ -105,6 +106,8 @@ pub enum Platform {
     Stripe,
     /// Recurly.
     Recurly,
+    /// Chargebee.
+    Chargebee,
 }
 
 impl Platform {
@@ -114,6 +117,7 @@ impl Platform {
         match self {
             Self::Stripe => &stripe::Stripe,
             Self::Recurly => &recurly::Recurly,
+            Self::Chargebee => &chargebee::Chargebee,
         }
     }
 
@@ -123,6 +127,7 @@ impl Platform {
         match self {
             Self::Stripe => None,
             Self::Recurly => Some(&recurly::Recurly),
+            Self::Chargebee => Some(&chargebee::Chargebee),
         }
     }
 
@@ -131,6 +136,7 @@ impl Platform {
     pub fn proof(self) -> Proof {
         match self {
             Self::Stripe | Self::Recurly => Proof::Secret,
+            Self::Chargebee => Proof::Pair,
         }
     }
 
@@ -140,6 +146,7 @@ impl Platform {
         match self {
             Self::Stripe => "stripe",
             Self::Recurly => "recurly",
+            Self::Chargebee => "chargebee",
         }
     }
 }

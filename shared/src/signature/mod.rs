@@ -4,6 +4,7 @@
 //! for the proof. Comparison is constant in time, empty secrets are never used, and every scheme with a
 //! timestamp is held to a tolerance in both directions.
 
+pub mod basic;
 pub mod rafiki;
 pub mod recurly;
 #[cfg(test)]
@@ -42,6 +43,12 @@ pub enum VerifyError {
     /// No signature matches any live secret.
     #[error("no signature matches")]
     Mismatch,
+    /// The request has no user and password of HTTP Basic.
+    #[error("the user and password of HTTP Basic are missing or malformed")]
+    NoPair,
+    /// The user and password are no live pair.
+    #[error("the user and password are not those of the account")]
+    WrongPair,
     /// There is no secret to verify with.
     #[error("no secret is configured")]
     NoSecret,

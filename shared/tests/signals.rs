@@ -1,0 +1,117 @@
+//! What the adapter of each platform makes of each of its fixtures: the neutral record, as a golden file.
+//!
+//! Fixtures are the webhooks `tests/fixtures/<platform>/*.json`; what is made of each is
+//! `tests/golden/signals/<platform>/` under the same name.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use shared::config::environment;
+use shared::ids::{ConnectorAccountId, ProfileId, TenantId};
+use shared::platform::account::{Locked, Settings};
+use shared::platform::{BillingAccount, Interpretation, Platform};
+use shared::secret::Secret;
+use shared::signature::{basic, recurly, stripe};
+
+/// The secret, or pair, of every account.
+const SECRET: &str = "hook_user:whsec_4dR7uGmAZq0vXw2c";
+
+#[test]
+fn every_fixture_of_every_platform_becomes_the_record_that_is_kept() {
+    let mut seen = 0;
+    for platform in [Platform::Stripe, Platform::Chargebee, Platform::Recurly] {
+        for fixture in fixtures(platform.as_str()) {
+            let body = fs::read(&fixture).expect("a fixture can be read");
+            let record = interpreted(platform, &body);
+            let name = fixture.file_name().expect("a fixture has a name");
+            golden(&Path::new(platform.as_str()).join(name), &record);
+            seen += 1;
+        }
+    }
+    assert!(
+        seen > 20,
+        "the fixtures are where this test looks for them: {seen}"
+    );
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests")
+}
+
+fn fixtures(folder: &str) -> Vec<PathBuf> {
+    let folder = root().join("fixtures").join(folder);
+    let entries = fs::read_dir(folder).expect("a folder of fixtures");
+    let mut files: Vec<_> = entries
+        .map(|entry| entry.expect("an entry can be read").path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "json")
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+fn interpreted(platform: Platform, body: &[u8]) -> Value {
+    let account = BillingAccount {
+        tenant: TenantId::parse("acme").expect("a valid id"),
+        profile_id: ProfileId::parse("pro_1").expect("a valid id"),
+        connector_account_id: ConnectorAccountId::parse("mca_1").expect("a valid id"),
+        platform,
+        webhook_secrets: vec![Secret::new(SECRET)],
+        api_key: None,
+        locked: Locked::default(),
+        settings: Settings::default(),
+    };
+    let now = Timestamp::from_second(1_735_689_700).expect("a time in range");
+    let (name, value) = proof(platform, body, now);
+    let value = HeaderValue::try_from(value).expect("a header of ASCII");
+    let headers = HeaderMap::from_iter([(name, value)]);
+    let adapter = platform.adapter();
+    let proof = adapter
+        .verify(&headers, body, &account, now)
+        .expect("it is genuine");
+    match adapter.interpret(body, &account, &proof) {
+        Ok(Interpretation::Signal(signal)) => json!({ "signal": signal }),
+        Ok(Interpretation::Thin(thin)) => json!({ "thin": thin }),
+        Ok(Interpretation::Ignored(ignored)) => json!({ "ignored": ignored }),
+        Err(error) => json!({ "error": error.to_string() }),
+    }
+}
+
+/// The header by which the platform shows that it speaks.
+fn proof(platform: Platform, body: &[u8], now: Timestamp) -> (HeaderName, String) {
+    let secret = Secret::new(SECRET);
+    let (name, value) = match platform {
+        Platform::Stripe => (
+            HeaderName::from_static(stripe::HEADER),
+            stripe::sign(&secret, now, body),
+        ),
+        Platform::Recurly => (
+            HeaderName::from_static(recurly::HEADER),
+            recurly::sign(&secret, now, body),
+        ),
+        Platform::Chargebee => (AUTHORIZATION, basic::header(&secret)),
+    };
+    (name, value.expect("the secret protects"))
+}
+
+fn golden(name: &Path, record: &Value) {
+    let path = root().join("golden/signals").join(name);
+    let text = format!("{record:#}\n");
+    if environment("PAYRELAY_GOLDEN").as_deref() == Some("adopt") {
+        let folder = path.parent().expect("it is in a folder");
+        fs::create_dir_all(folder).expect("the folder can be made");
+        fs::write(&path, &text).expect("it can be written");
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        kept == text,
+        "{}: the record is now\n{text}\nadopt it with `PAYRELAY_GOLDEN=adopt cargo test -p shared --test signals`",
+        name.display()
+    );
+}
