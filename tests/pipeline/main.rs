@@ -15,6 +15,7 @@ mod publish;
 mod quarantine;
 mod rafiki;
 mod receiver;
+mod recovery;
 mod replay;
 mod retries;
 mod usefulness;

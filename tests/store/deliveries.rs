@@ -32,8 +32,11 @@ async fn every_state_comes_back_with_its_tries_hop_and_guard() -> Result<()> {
     for (round, state) in (1..).zip(states) {
         let mut delivery = tried(delivery("evt_1", "shop", round), at(1), 500, state);
         delivery.hop = round - 1;
-        delivery.guard = (round % 2 == 0).then(|| Guard::IntentOpen {
+        delivery.guard = (round % 2 == 0).then(|| Guard::RetryDue {
             intent: intent_key("in_1"),
+            number: 1,
+            times: round,
+            deadline: at(90),
         });
         assert_eq!(
             store.save_delivery(&delivery, None, at(2)).await?,

@@ -15,7 +15,7 @@ use shared::delivery::{
     Verdict, request,
 };
 use shared::entropy::Entropy;
-use shared::event::useful_for;
+use shared::event::{Kind, useful_for};
 use shared::problem::chain;
 use shared::queue::batch::rest;
 use shared::queue::task::DeliverTask;
@@ -112,11 +112,10 @@ impl Deliver {
         }
         let skip = match (skipped(endpoint.as_ref()), &endpoint) {
             (Some(reason), _) => Some(State::Skipped { reason }),
-            (None, _) if !self.holds(task).await? => Some(State::Superseded),
             (None, Some(endpoint)) if delivery.tried() > 0 && self.too_late(task, endpoint) => {
                 Some(State::Expired)
             }
-            (None, _) => None,
+            (None, _) => self.ends(task).await?,
         };
         match (skip, endpoint) {
             (None, Some(endpoint)) => {
@@ -167,19 +166,25 @@ impl Deliver {
         Ok(Before::Wait(SignedDuration::from_secs(1), 0))
     }
 
-    async fn holds(&self, task: &DeliverTask) -> Result<bool, StoreError> {
-        let Some(guard @ Guard::IntentOpen { intent }) = &task.guard else {
-            return Ok(true);
+    /// How the delivery ends without a try because of what it says, if it does.
+    async fn ends(&self, task: &DeliverTask) -> Result<Option<State>, StoreError> {
+        let Some(guard) = &task.guard else {
+            // Nobody is told to charge without asking whether that is still so, whoever sent the message.
+            let unguarded = Kind::of(&task.event.event_type) == Some(Kind::RecoveryRetryDue);
+            return Ok(unguarded.then_some(State::Superseded));
         };
-        let intent = self.intents.intent(&task.tenant, intent).await?;
-        Ok(guard.holds(intent.map(|read| read.value.state)))
+        let Guard::RetryDue { intent, .. } = guard;
+        let read = self.intents.intent(&task.tenant, intent).await?;
+        Ok(guard.ends(read.as_ref().map(|read| &read.value), self.clock.now()))
     }
 
     fn useful_until(task: &DeliverTask, endpoint: &Endpoint) -> Option<Timestamp> {
         let window = endpoint
             .useful_for
-            .or_else(|| useful_for(&task.event.event_type))?;
-        Some(later(task.event.at, window))
+            .or_else(|| useful_for(&task.event.event_type));
+        let window = window.map(|window| later(task.event.at, window));
+        let deadline = task.guard.as_ref().map(Guard::deadline);
+        window.into_iter().chain(deadline).min()
     }
 
     fn too_late(&self, task: &DeliverTask, endpoint: &Endpoint) -> bool {

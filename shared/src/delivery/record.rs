@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{EXCERPT_MOST, Failure, Outcome, Policy, Verdict};
 use crate::ids::{EndpointId, EventId, Round, TenantId};
-use crate::recovery::{IntentKey, State as IntentState};
+use crate::recovery::{Intent, IntentKey};
 use crate::time::later;
 
 /// A wait up to this long is the message's visibility timeout; a longer one is parked in the table, because
@@ -29,20 +29,44 @@ pub struct DeliveryKey {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "guard", rename_all = "snake_case")]
 pub enum Guard {
-    /// The intent must not have ended.
-    IntentOpen {
-        /// Which intent.
+    /// The merchant must still be to make this retry, and have the time for it.
+    RetryDue {
+        /// Of which intent.
         intent: IntentKey,
+        /// Which retry, counted from 1.
+        number: u32,
+        /// Which telling of it, counted from 1.
+        times: u32,
+        /// After this time nobody may make it any more.
+        deadline: Timestamp,
     },
 }
 
 impl Guard {
-    /// Whether the guard lets the delivery through, given the state of the intent it names.
+    /// How the delivery ends without a try at `now`, if it does, given the intent that the guard names. An intent that is
+    /// not there lets nothing through.
     #[must_use]
-    pub fn holds(&self, intent: Option<IntentState>) -> bool {
-        match self {
-            Self::IntentOpen { .. } => intent.is_none_or(|state| !state.ended()),
+    pub fn ends(&self, intent: Option<&Intent>, now: Timestamp) -> Option<State> {
+        let Self::RetryDue {
+            intent: _,
+            number,
+            times,
+            deadline,
+        } = self;
+        if now > *deadline {
+            Some(State::Expired)
+        } else if intent.is_some_and(|intent| intent.awaits(*number, *times)) {
+            None
+        } else {
+            Some(State::Superseded)
         }
+    }
+
+    /// After this time what is guarded is of no use.
+    #[must_use]
+    pub fn deadline(&self) -> Timestamp {
+        let Self::RetryDue { deadline, .. } = self;
+        *deadline
     }
 }
 
@@ -167,7 +191,7 @@ pub enum State {
     },
     /// Its guard no longer holds: what it would have said is no longer so.
     Superseded,
-    /// A retry would have come too late to be of use.
+    /// A retry would have come too late to be of use; or any try, where a guard has a deadline.
     Expired,
     /// Not tried.
     Skipped {

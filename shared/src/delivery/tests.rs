@@ -2,6 +2,10 @@
 
 use super::*;
 use crate::delivery::Scheme;
+use crate::event::Source;
+use crate::ids::{ConnectorAccountId, InvoiceId, ProfileId, SignalId};
+use crate::money::{Currency, Money};
+use crate::recovery::{Hold as IntentHold, Issue, Order, Signal, SignalKind, Stage};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).expect("a time in range")
@@ -195,24 +199,108 @@ fn one_message_at_a_time_holds_a_delivery() {
     assert_eq!(delivery.hold, None, "parked, it waits for whoever comes");
 }
 
-#[test]
-fn a_guard_on_an_intent_fails_once_the_intent_has_ended() {
-    let guard = Guard::IntentOpen {
+/// That an invoice could not be collected.
+fn failed() -> Signal {
+    let id = SignalId::parse("evt_1").expect("a valid id");
+    let currency = Currency::parse("EUR").expect("an ISO code");
+    Signal {
+        id: id.clone(),
+        source: Source::new("stripe"),
+        by_merchant: false,
         intent: IntentKey {
-            profile_id: crate::ids::ProfileId::parse("p").expect("a valid id"),
-            connector_account_id: crate::ids::ConnectorAccountId::parse("c").expect("a valid id"),
-            invoice_id: crate::ids::InvoiceId::parse("i").expect("a valid id"),
+            profile_id: ProfileId::parse("p").expect("a valid id"),
+            connector_account_id: ConnectorAccountId::parse("c").expect("a valid id"),
+            invoice_id: InvoiceId::parse("i").expect("a valid id"),
         },
+        kind: SignalKind::PaymentFailed,
+        order: Order {
+            at: at(0),
+            rank: 0,
+            id,
+        },
+        amount: Money {
+            amount: 2500,
+            currency,
+        },
+        left: None,
+        tries: None,
+        next_try: None,
+        charge: None,
+    }
+}
+
+#[test]
+fn a_guarded_retry_goes_out_only_while_its_intent_awaits_this_telling_of_it() {
+    struct Case {
+        name: &'static str,
+        stage: Option<Stage>,
+        hold: Option<IntentHold>,
+        now: i64,
+        want: Option<State>,
+    }
+    let case = |name, stage, now, want| Case {
+        name,
+        stage,
+        hold: None,
+        now,
+        want,
     };
+    let due = |number, times| {
+        Some(Stage::Due(Issue {
+            number,
+            times,
+            at: at(100),
+            deadline: at(200),
+            sent: true,
+        }))
+    };
+    let superseded = Some(State::Superseded);
     let cases = [
-        (None, true),
-        (Some(IntentState::Open), true),
-        (Some(IntentState::Processing), true),
-        (Some(IntentState::Recovered), false),
-        (Some(IntentState::Cancelled), false),
+        case("as it was told", due(2, 1), 100, None),
+        case("at its deadline", due(2, 1), 200, None),
+        case("after it", due(2, 1), 201, Some(State::Expired)),
+        case("another retry", due(3, 1), 100, superseded),
+        case("told again since", due(2, 2), 100, superseded),
+        case("nothing is due", Some(Stage::Idle), 100, superseded),
+        case(
+            "planned anew",
+            Some(Stage::Planned { at: at(90) }),
+            100,
+            superseded,
+        ),
+        case("no intent", None, 100, superseded),
+        case("no intent any more", None, 201, Some(State::Expired)),
+        Case {
+            hold: Some(IntentHold::Paused),
+            ..case("paused", due(2, 1), 100, superseded)
+        },
+        Case {
+            hold: Some(IntentHold::Cancelled),
+            ..case("cancelled by hand", due(2, 1), 100, superseded)
+        },
     ];
-    for (state, want) in cases {
-        assert_eq!(guard.holds(state), want, "{state:?}");
+    let signal = failed();
+    let guard = Guard::RetryDue {
+        intent: signal.intent.clone(),
+        number: 2,
+        times: 1,
+        deadline: at(200),
+    };
+    for Case {
+        name,
+        stage,
+        hold,
+        now,
+        want,
+    } in cases
+    {
+        let intent = stage.map(|stage| {
+            let mut intent = Intent::open(&signal, at(0)).expect("it tells of an invoice");
+            intent.retry.stage = stage;
+            intent.retry.hold = hold;
+            intent
+        });
+        assert_eq!(guard.ends(intent.as_ref(), at(now)), want, "{name}");
     }
 }
 

@@ -288,7 +288,10 @@ pub(crate) async fn replay(
         ));
     }
     let (round, hop, guard) = match latest(&deliveries, &endpoint) {
-        Some(delivery) if delivery.state.settled() => (delivery.key.round.next(), 0, None),
+        // What had to hold for it before has to hold for it now.
+        Some(delivery) if delivery.state.settled() => {
+            (delivery.key.round.next(), 0, delivery.guard.clone())
+        }
         Some(delivery) if matches!(delivery.state, DeliveryState::Quarantined { .. }) => {
             (delivery.key.round, delivery.hop, delivery.guard.clone())
         }

@@ -1,0 +1,3 @@
+//! Revenue recovery through the whole path.
+
+mod guards;
