@@ -11,6 +11,7 @@ use shared::ids::EventId;
 
 use crate::send::rafiki::event_types;
 use crate::send::stripe::fixture_names;
+use crate::send::{chargebee, recurly};
 
 const ENVIRONMENT: &str = "\
 Environment:
@@ -95,6 +96,10 @@ pub struct RunArgs {
 pub enum Send {
     /// A webhook of Stripe Billing.
     Stripe(StripeArgs),
+    /// A webhook of Chargebee.
+    Chargebee(ChargebeeArgs),
+    /// A webhook of Recurly, and what Recurly's API tells of it when it is asked.
+    Recurly(RecurlyArgs),
     /// An event of a Rafiki instance.
     Rafiki(RafikiArgs),
 }
@@ -111,6 +116,37 @@ pub struct StripeArgs {
     /// Send the fixture to the byte, so that only the first one is new.
     #[arg(long, conflicts_with = "invoice")]
     pub same: bool,
+    /// Where it goes, and how often.
+    #[command(flatten)]
+    pub post: PostArgs,
+}
+
+/// What Chargebee tells.
+#[derive(Debug, Args)]
+pub struct ChargebeeArgs {
+    /// What it tells.
+    #[arg(value_parser = PossibleValuesParser::new(chargebee::fixture_names()), value_name = "EVENT")]
+    pub event: String,
+    /// The invoice it is about, to tell more of one that was sent before.
+    #[arg(long, value_name = "ID")]
+    pub invoice: Option<String>,
+    /// Where it goes, and how often.
+    #[command(flatten)]
+    pub post: PostArgs,
+}
+
+/// What Recurly tells.
+#[derive(Debug, Args)]
+pub struct RecurlyArgs {
+    /// What it tells of a payment.
+    #[arg(value_parser = PossibleValuesParser::new(recurly::fixture_names()), value_name = "EVENT")]
+    pub event: String,
+    /// The invoice it is about, to tell more of one that was sent before.
+    #[arg(long, value_name = "ID")]
+    pub invoice: Option<String>,
+    /// Where the stand-in for Recurly's API is, which is to know of it [default: at the demo's receiver].
+    #[arg(long, value_name = "URL")]
+    pub platform: Option<String>,
     /// Where it goes, and how often.
     #[command(flatten)]
     pub post: PostArgs,
@@ -215,6 +251,8 @@ mod tests {
             "send stripe invoice.paid",
             "-- send stripe invoice.paid",
             "send rafiki outgoing_payment.created --recipients ase,pos",
+            "send chargebee payment_failed --invoice INV-1",
+            "send recurly failed",
         ] {
             let command = parse(line).map(|cli| cli.command).ok().flatten();
             assert!(matches!(command, Some(Command::Send(_))), "{line}");

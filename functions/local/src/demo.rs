@@ -37,17 +37,35 @@ pub const RAFIKI_SECRET: &str = "rafiki-demo-secret";
 pub const PUBLISHER_SECRET: &str = "rafiki-demo-publisher-secret";
 /// The business profile of its billing account.
 pub const PROFILE: &str = "pro_demo";
-/// Its billing account.
+/// Its billing account at Stripe.
 pub const ACCOUNT: &str = "mca_demo";
-/// The secret that the account's platform signs with.
+/// The secret that Stripe signs with.
 pub const STRIPE_SECRET: &str = "whsec_demo_stripe";
+/// Its billing account at Chargebee.
+pub const CHARGEBEE_ACCOUNT: &str = "mca_chargebee";
+/// The user and the password that Chargebee sends.
+pub const CHARGEBEE_PAIR: &str = "demo:chargebee-demo-password";
+/// Its billing account at Recurly.
+pub const RECURLY_ACCOUNT: &str = "mca_recurly";
+/// The secret that Recurly signs with.
+pub const RECURLY_SECRET: &str = "recurly-demo-secret";
+/// The key for the platforms' APIs, which the receiver's port stands in for, at [`PLATFORM_PATH`].
+pub const PLATFORM_KEY: &str = "platform-demo-key";
+/// Where that is.
+pub const PLATFORM_PATH: &str = "/platform";
 /// How long the endpoint's failed tries wait, in seconds: short at first, so that they can be watched.
 const WAITS_S: [u32; 9] = [5, 10, 20, 30, 60, 120, 300, 600, 1200];
 
-/// Where the demo account's webhooks go.
+/// Where Stripe posts the webhooks of the demo account.
 #[must_use]
 pub fn webhook_path() -> String {
-    format!("/v2/webhooks/revenue_recovery/{PROFILE}/{ACCOUNT}")
+    webhook_path_of(ACCOUNT)
+}
+
+/// Where the webhooks of a billing account of the demo tenant go.
+#[must_use]
+pub fn webhook_path_of(account: &str) -> String {
+    format!("/v2/webhooks/revenue_recovery/{PROFILE}/{account}")
 }
 
 /// Where the demo tenant's Rafiki posts its events (its `WEBHOOK_URL`).
@@ -118,9 +136,41 @@ pub async fn seed(store: &DynamoStore, receiver_port: u16, now: Timestamp) -> an
         };
         made(store.put_rafiki(&publisher).await?)?;
     }
-    seed_account(store, &tenant, now)
-        .await
-        .context("the demo billing account")
+    let platform = format!("http://127.0.0.1:{receiver_port}{PLATFORM_PATH}");
+    for account in accounts(&tenant, &platform)? {
+        let name = account.connector_account_id.clone();
+        let seeded = seed_account(store, account, now).await;
+        seeded.with_context(|| format!("the demo billing account {name}"))?;
+    }
+    Ok(())
+}
+
+/// The billing accounts of the tenant, with the platforms' APIs at `platform`.
+fn accounts(tenant: &TenantId, platform: &str) -> anyhow::Result<[BillingAccount; 3]> {
+    let account = |name, platform, secret| {
+        anyhow::Ok(BillingAccount {
+            tenant: tenant.clone(),
+            profile_id: ProfileId::parse(PROFILE)?,
+            connector_account_id: ConnectorAccountId::parse(name)?,
+            platform,
+            webhook_secrets: vec![Secret::new(secret)],
+            api_key: None,
+            locked: Locked::default(),
+            settings: Settings::default(),
+        })
+    };
+    Ok([
+        account(ACCOUNT, Platform::Stripe, STRIPE_SECRET)?,
+        account(CHARGEBEE_ACCOUNT, Platform::Chargebee, CHARGEBEE_PAIR)?,
+        BillingAccount {
+            api_key: Some(Secret::new(PLATFORM_KEY)),
+            settings: Settings {
+                api_base_url: Some(platform.to_owned()),
+                ..Settings::default()
+            },
+            ..account(RECURLY_ACCOUNT, Platform::Recurly, RECURLY_SECRET)?
+        },
+    ])
 }
 
 fn endpoint(
@@ -185,33 +235,28 @@ fn made(put: Put) -> anyhow::Result<()> {
     }
 }
 
+/// Makes `account`, or has the one that is there ask its platform where that is now.
 async fn seed_account(
     store: &DynamoStore,
-    tenant: &TenantId,
+    account: BillingAccount,
     now: Timestamp,
 ) -> anyhow::Result<()> {
-    let profile_id = ProfileId::parse(PROFILE)?;
-    let connector_account_id = ConnectorAccountId::parse(ACCOUNT)?;
-    if store
-        .account(tenant, &profile_id, &connector_account_id)
-        .await?
-        .is_some()
-    {
-        return Ok(());
-    }
-    let account = BillingAccount {
-        tenant: tenant.clone(),
-        profile_id,
-        connector_account_id,
-        platform: Platform::Stripe,
-        webhook_secrets: vec![Secret::new(STRIPE_SECRET)],
-        api_key: None,
-        locked: Locked::default(),
-        settings: Settings::default(),
+    let (tenant, profile) = (&account.tenant, &account.profile_id);
+    let known = store
+        .account(tenant, profile, &account.connector_account_id)
+        .await?;
+    let url = account.settings.api_base_url.clone();
+    let account = match known.map(|record| record.account) {
+        Some(known) if known.settings.api_base_url == url || url.is_none() => return Ok(()),
+        Some(mut known) => {
+            known.settings.api_base_url = url;
+            known
+        }
+        None => account,
     };
     match store.put_account(&account, now).await? {
         Claimed::New | Claimed::Replaced => Ok(()),
         Claimed::NoTenant => bail!("somebody else deleted the demo tenant; start again"),
-        Claimed::Taken => bail!("{PROFILE}/{ACCOUNT} is another tenant's"),
+        Claimed::Taken => bail!("its pair of ids is another tenant's"),
     }
 }

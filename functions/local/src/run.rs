@@ -17,7 +17,7 @@ use shared::ids::TenantId;
 use shared::queue::Queue;
 use shared::queue::memory::MemoryQueues;
 use shared::queue::sqs::SqsQueues;
-use shared::secret::Keyring;
+use shared::secret::{Keyring, Secret};
 use shared::store::Tenants;
 use shared::store::dynamo::create_table;
 use shared::time::{Clock, SystemClock};
@@ -31,6 +31,7 @@ use crate::cli::{ReceiverArgs, RunArgs};
 use crate::data::{self, Data};
 use crate::embedded::{Embedded, TABLE};
 use crate::lines::{Audience, say};
+use crate::platform_api::PlatformApi;
 use crate::pump::{self, Interruptions, Stop};
 use crate::queues::LongPoll;
 use crate::receiver::Receiver;
@@ -161,7 +162,7 @@ pub async fn receiver(args: &ReceiverArgs, audience: Audience) -> anyhow::Result
     receiving.end().await
 }
 
-/// The demo receiver's door and worker.
+/// The demo receiver's door and worker, and behind the same door the platforms' APIs.
 struct Receiving {
     door: Server,
     worker: JoinHandle<()>,
@@ -177,9 +178,13 @@ impl Receiving {
             false => secrets,
         };
         let receiver = Receiver::new(&secrets, answer, Arc::new(SystemClock));
+        let platform = PlatformApi::new(Secret::new(demo::PLATFORM_KEY));
+        let far_side = receiver
+            .router()
+            .nest(demo::PLATFORM_PATH, platform.with_desk());
         let (stop_worker, worker_stop) = watch::channel(false);
         Self {
-            door: serve(listener, receiver.router(), stop),
+            door: serve(listener, far_side, stop),
             worker: tokio::spawn(async move { receiver.work(POLL, worker_stop).await }),
             stop_worker,
         }
@@ -386,6 +391,10 @@ struct Demo {
     tenant_key: &'static str,
     webhook_url: String,
     webhook_secret: &'static str,
+    chargebee_url: String,
+    chargebee_pair: &'static str,
+    recurly_url: String,
+    recurly_secret: &'static str,
     endpoint: &'static str,
     endpoint_secret: &'static str,
     events_url: String,
@@ -402,6 +411,10 @@ impl Ready {
             tenant_key: demo::TENANT_KEY,
             webhook_url: format!("{api}{}", demo::webhook_path()),
             webhook_secret: demo::STRIPE_SECRET,
+            chargebee_url: format!("{api}{}", demo::webhook_path_of(demo::CHARGEBEE_ACCOUNT)),
+            chargebee_pair: demo::CHARGEBEE_PAIR,
+            recurly_url: format!("{api}{}", demo::webhook_path_of(demo::RECURLY_ACCOUNT)),
+            recurly_secret: demo::RECURLY_SECRET,
             endpoint: demo::ENDPOINT,
             endpoint_secret: demo::ENDPOINT_SECRET,
             events_url: format!("{api}{}", demo::events_path()),
@@ -460,6 +473,10 @@ impl fmt::Display for Ready {
         )?;
         writeln!(f, "  Stripe posts   {}", demo.webhook_url)?;
         writeln!(f, "  signed with    {}", demo.webhook_secret)?;
+        writeln!(f, "  Chargebee      {}", demo.chargebee_url)?;
+        writeln!(f, "  comes with     {}", demo.chargebee_pair)?;
+        writeln!(f, "  Recurly        {}", demo.recurly_url)?;
+        writeln!(f, "  signed with    {}", demo.recurly_secret)?;
         writeln!(
             f,
             "  endpoint       {}, secret {}",

@@ -102,6 +102,32 @@ fn a_webhook_is_delivered_and_what_a_kill_left_unfinished_goes_on_at_the_next_st
 }
 
 #[test]
+fn every_platform_of_the_demo_is_heard_of() {
+    let mut running = Running::start(&["--receiver-port", "0"]);
+    let ready = running.said.first().cloned().unwrap_or_default();
+    let of = |pointer: &str| ready.pointer(pointer).and_then(Value::as_str);
+    let [chargebee, recurly, receiver] =
+        ["/demo/chargebee_url", "/demo/recurly_url", "/receiver"].map(|it| of(it).expect(it));
+    let platform = format!("{receiver}platform");
+    for event in ["payment_failed", "payment_succeeded", "invoice_deleted"] {
+        let args = ["send", "chargebee", event, "--invoice", "INV-1", "--url"];
+        let (status, stdout, stderr) = run(&[&args[..], &[chargebee]].concat());
+        assert_eq!(status, Some(0), "{event}: {stdout} {stderr}");
+        let joined = running.wait_for("signal joined");
+        assert_eq!(text(&joined, "invoice"), "INV-1");
+    }
+    for event in ["failed", "succeeded", "processing"] {
+        let args = ["send", "recurly", event, "--url", recurly, "--platform"];
+        let (status, stdout, stderr) = run(&[&args[..], &[&platform]].concat());
+        assert_eq!(status, Some(0), "{event}: {stdout} {stderr}");
+    }
+    let nowhere = ["--url", recurly, "--platform", "http://127.0.0.1:1"];
+    let (status, _, stderr) = run(&[&["send", "recurly", "failed"], &nowhere[..]].concat());
+    assert_eq!(status, Some(1));
+    assert!(stderr.contains("name it with --platform"), "{stderr}");
+}
+
+#[test]
 fn nothing_that_was_accepted_is_lost_by_a_clean_end() {
     let folder = Folder::new("clean");
     let data = folder.0.to_str().expect("text");

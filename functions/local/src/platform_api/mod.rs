@@ -5,6 +5,7 @@
 //! All platforms are on one port, since their paths differ: Stripe (`docs.stripe.com/api`), Recurly
 //! (`recurly.com/developers/api/v2021-02-25`) and Chargebee (`apidocs.chargebee.com`).
 
+mod desk;
 mod documented;
 
 use std::collections::{HashMap, VecDeque};

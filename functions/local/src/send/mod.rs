@@ -1,6 +1,8 @@
 //! `cargo local send`: a webhook of a billing platform or a payment backend, signed as its sender signs it, and posted.
 
+pub mod chargebee;
 pub mod rafiki;
+pub mod recurly;
 pub mod stripe;
 
 use std::fmt;
@@ -9,21 +11,26 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
+use data_encoding::BASE64;
 use futures::StreamExt;
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use serde_json::Value;
 use shared::delivery::{EXCERPT_MOST, Failure, Outcome, Request, Vetting};
 use shared::entropy::SystemEntropy;
 use shared::secret::Secret;
-use shared::signature::{rafiki as rafiki_signature, stripe as stripe_signature};
+use shared::signature::{
+    rafiki as rafiki_signature, recurly as recurly_signature, stripe as stripe_signature,
+};
 use shared::time::{Clock, SystemClock};
 use shared::transport::Transport;
 use shared::transport::https::Https;
 
 use crate::cli::{PostArgs, Send};
 use crate::lines::{Audience, say};
+use crate::platform_api::Kind;
 use crate::{demo, lambda_event, pump};
 
 /// So many posts are under way at once.
@@ -44,6 +51,8 @@ pub struct Webhook {
     pub body: Bytes,
     /// How its sender signs.
     pub signing: Signing,
+    /// What the sender's API tells of it when it is asked.
+    pub behind: Vec<(Kind, Value)>,
 }
 
 /// How a sender signs.
@@ -51,6 +60,10 @@ pub struct Webhook {
 pub enum Signing {
     /// As Stripe does.
     Stripe,
+    /// As Recurly does.
+    Recurly,
+    /// Not at all: Chargebee sends the user and the password of HTTP Basic, here `user:password`.
+    Basic,
     /// As Rafiki does.
     Rafiki,
 }
@@ -67,6 +80,18 @@ impl Webhook {
                 "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
                 stripe_signature::HEADER,
                 stripe_signature::sign(secret, now, &self.body),
+            ),
+            Signing::Recurly => (
+                "application/json; charset=utf-8",
+                "Recurly Webhooks/2.0",
+                recurly_signature::HEADER,
+                recurly_signature::sign(secret, now, &self.body),
+            ),
+            Signing::Basic => (
+                "application/json;charset=utf-8",
+                "ChargeBee",
+                "authorization",
+                basic(secret),
             ),
             Signing::Rafiki => (
                 "application/json",
@@ -85,6 +110,12 @@ impl Webhook {
             ),
         ]))
     }
+}
+
+/// The `Authorization` header of a secret `user:password`; `None` for an empty one.
+fn basic(secret: &Secret) -> Option<String> {
+    let pair = secret.expose();
+    (!pair.is_empty()).then(|| format!("Basic {}", BASE64.encode(pair.as_bytes())))
 }
 
 /// What came of one post.
@@ -214,19 +245,53 @@ pub async fn run(args: &Send, audience: Audience) -> anyhow::Result<()> {
                 true => stripe::same(&args.event),
                 false => stripe::fresh(&args.event, args.invoice.as_deref(), now(), entropy),
             };
-            let to = (
+            let to = To::new(
                 url(&args.post, &demo::webhook_path(), None),
                 demo::STRIPE_SECRET,
             );
             deliver(&args.post, to, webhook, audience).await
         }
+        Send::Chargebee(args) => {
+            let webhook = || chargebee::fresh(&args.event, args.invoice.as_deref(), now(), entropy);
+            let path = demo::webhook_path_of(demo::CHARGEBEE_ACCOUNT);
+            let to = To::new(url(&args.post, &path, None), demo::CHARGEBEE_PAIR);
+            deliver(&args.post, to, webhook, audience).await
+        }
+        Send::Recurly(args) => {
+            let webhook = || recurly::fresh(&args.event, args.invoice.as_deref(), now(), entropy);
+            let path = demo::webhook_path_of(demo::RECURLY_ACCOUNT);
+            let mut to = To::new(url(&args.post, &path, None), demo::RECURLY_SECRET);
+            if let Some(platform) = &args.platform {
+                platform.trim_end_matches('/').clone_into(&mut to.platform);
+            }
+            deliver(&args.post, to, webhook, audience).await
+        }
         Send::Rafiki(args) => {
             let webhook = || rafiki::fresh(&args.event, args.id.as_deref(), now(), entropy);
-            let to = (
+            let to = To::new(
                 url(&args.post, &demo::events_path(), args.recipients.as_deref()),
                 demo::PUBLISHER_SECRET,
             );
             deliver(&args.post, to, webhook, audience).await
+        }
+    }
+}
+
+/// Where a webhook goes.
+struct To<'a> {
+    url: String,
+    /// The demo's secret there.
+    secret: &'a str,
+    /// Where the stand-in for the sender's API is.
+    platform: String,
+}
+
+impl<'a> To<'a> {
+    fn new(url: String, secret: &'a str) -> Self {
+        Self {
+            url,
+            secret,
+            platform: format!("http://127.0.0.1:3001{}", demo::PLATFORM_PATH),
         }
     }
 }
@@ -245,22 +310,23 @@ fn url(args: &PostArgs, path: &str, recipients: Option<&str>) -> String {
 /// Posts what `webhook` makes, with the demo's secret unless `args` say otherwise.
 async fn deliver(
     args: &PostArgs,
-    (url, secret): (String, &str),
+    to: To<'_>,
     webhook: impl Fn() -> anyhow::Result<Webhook>,
     audience: Audience,
 ) -> anyhow::Result<()> {
-    let secret = Secret::new(args.secret.as_deref().unwrap_or(secret));
+    let secret = Secret::new(args.secret.as_deref().unwrap_or(to.secret));
     if let Some(file) = &args.as_lambda_event {
         let now = SystemClock.now();
         let webhook = webhook()?;
-        let event = lambda_event::of(&url, &webhook.headers(&secret, now)?, &webhook.body, now)?;
+        let event = lambda_event::of(&to.url, &webhook.headers(&secret, now)?, &webhook.body, now)?;
         return lambda_event::write(file, &event);
     }
     // Anybody's server may be sent to: the vetting of targets is for what others ask us to call.
     let everywhere = vec!["0.0.0.0/0".parse()?, "::/0".parse()?];
     let transport = Https::new(Vetting::new(everywhere, None), Arc::new(SystemClock))?;
     let sender = Sender {
-        url,
+        url: to.url,
+        platform: to.platform,
         secret,
         transport: Arc::new(transport),
     };
@@ -278,12 +344,41 @@ async fn deliver(
 /// Posts webhooks to one place.
 struct Sender {
     url: String,
+    platform: String,
     secret: Secret,
     transport: Arc<dyn Transport>,
 }
 
 impl Sender {
+    /// Has the stand-in for the sender's API know what it is going to be asked for.
+    async fn put(&self, webhook: &Webhook) -> anyhow::Result<()> {
+        for (kind, object) in &webhook.behind {
+            let url = format!("{}/put/{}", self.platform, kind.as_str());
+            let request = Request {
+                url: url.clone(),
+                headers: HeaderMap::from_iter([(
+                    CONTENT_TYPE,
+                    HeaderValue::from_static("application/json"),
+                )]),
+                body: serde_json::to_vec(object)?.into(),
+                deadline: DEADLINE,
+                keep: EXCERPT_MOST,
+            };
+            match self.transport.post(request).await.into() {
+                answer @ Answer::Status { .. } if answer.accepted() => {}
+                Answer::Status { status, .. } => bail!("{url} answered {status}"),
+                Answer::Failure { .. } => bail!(
+                    "the stand-in for the platform's API is not at {}; `cargo local` runs it on the receiver's port, or \
+                     name it with --platform",
+                    self.platform
+                ),
+            }
+        }
+        Ok(())
+    }
+
     async fn post(&self, webhook: &Webhook) -> anyhow::Result<Posted> {
+        self.put(webhook).await?;
         let began = SystemClock.now();
         let request = Request {
             url: self.url.clone(),

@@ -51,6 +51,7 @@ pub fn fresh(
         invoice: None,
         body: Bytes::from(body),
         signing: Signing::Rafiki,
+        behind: Vec::new(),
     })
 }
 

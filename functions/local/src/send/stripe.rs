@@ -83,6 +83,7 @@ fn of(value: &Value, body: Bytes) -> anyhow::Result<Webhook> {
     let about_invoice = text("/data/object/object") == Some("invoice");
     Ok(Webhook {
         signing: Signing::Stripe,
+        behind: Vec::new(),
         event: text("/id").context("the fixture has no id")?.to_owned(),
         invoice: text("/data/object/id")
             .filter(|_| about_invoice)
