@@ -15,7 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::header::RETRY_AFTER;
+use http::header::{CONTENT_LENGTH, RETRY_AFTER};
+use http::{HeaderValue, Method};
 use jiff::SignedDuration;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
@@ -23,13 +24,13 @@ use rustls::{ClientConfig, RootCertStore};
 use tracing::{debug, warn};
 use url::Url;
 
-use super::Transport;
+use super::{ANSWER_MOST, Answer, Call, Caller, Transport};
 use crate::delivery::{Failure, Outcome, Request, Vetting, parse_retry_after};
 use crate::time::Clock;
 use failure::{causes, classify};
 use resolve::{Lookup, SystemLookup, TARGET, Vetted};
 
-/// So much of an answer's body is read at most.
+/// So much of the body of an answer to a delivery is read at most.
 const BODY_MOST: usize = 16 * 1024;
 /// HTTP/1 answers have at most so many header lines, of some 400 KiB in all.
 const HEADERS_MOST: usize = 64;
@@ -99,31 +100,64 @@ impl Https {
         })
     }
 
-    async fn exchange(&self, url: Url, request: Request) -> Result<Outcome, reqwest::Error> {
-        let keep = request.keep.min(BODY_MOST);
+    /// Makes a call within its deadline: the one way out.
+    async fn exchange(&self, call: Call) -> Result<Answer, Failure> {
+        let url = match self.vetting.url(&call.url) {
+            Ok(url) => url,
+            Err(problem) => {
+                warn!(error = %problem, "a target was refused before it was called");
+                return Err(Failure::Blocked);
+            }
+        };
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let deadline = Duration::try_from(call.deadline).unwrap_or_default();
+        let failure = match tokio::time::timeout(deadline, self.ask(url, call)).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => {
+                let failure = classify(&error);
+                // The URL may hold what is nobody's business.
+                debug!(host, ?failure, cause = %causes(&error.without_url()), "a request failed");
+                failure
+            }
+            Err(_) => Failure::Timeout,
+        };
+        if failure == Failure::Blocked {
+            warn!(host, "a target was refused when it was resolved");
+        }
+        Err(failure)
+    }
+
+    async fn ask(&self, url: Url, mut call: Call) -> Result<Answer, reqwest::Error> {
+        if call.method != Method::GET && call.body.is_empty() {
+            // Some servers refuse a request that may have a body and does not say that it has none.
+            call.headers
+                .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         let sending = self
             .client
-            .post(url.clone())
-            .headers(request.headers)
-            .body(request.body);
+            .request(call.method, url.clone())
+            .headers(call.headers)
+            .body(call.body);
         let mut answer = TARGET.scope(url, sending.send()).await?;
         let status = answer.status().as_u16();
         let retry_after = self.retry_after(&answer);
-        let mut excerpt = Vec::new();
-        let mut read = 0;
-        while read < BODY_MOST {
+        let mut body = Vec::new();
+        let mut whole = false;
+        while body.len() <= call.most {
             let Some(chunk) = answer.chunk().await? else {
+                whole = true;
                 break;
             };
-            read += chunk.len();
-            let room = keep.saturating_sub(excerpt.len());
-            excerpt.extend(chunk.iter().take(room));
+            // One byte beyond the cap is enough to know that there is more.
+            let room = call.most.saturating_add(1) - body.len();
+            body.extend(chunk.iter().take(room));
         }
-        let excerpt = String::from_utf8_lossy(&excerpt).into_owned();
-        Ok(Outcome::Answered {
+        body.truncate(call.most);
+        Ok(Answer {
             status,
             retry_after,
-            excerpt,
+            body: body.into(),
+            whole,
         })
     }
 
@@ -136,29 +170,34 @@ impl Https {
 #[async_trait]
 impl Transport for Https {
     async fn post(&self, request: Request) -> Outcome {
-        let url = match self.vetting.url(&request.url) {
-            Ok(url) => url,
-            Err(problem) => {
-                warn!(error = %problem, "a target was refused before it was called");
-                return Outcome::Failed(Failure::Blocked);
-            }
+        let keep = request.keep;
+        let call = Call {
+            method: Method::POST,
+            url: request.url,
+            headers: request.headers,
+            body: request.body,
+            deadline: request.deadline,
+            most: BODY_MOST,
         };
-        let host = url.host_str().unwrap_or_default().to_owned();
-        let deadline = Duration::try_from(request.deadline).unwrap_or_default();
-        let failure = match tokio::time::timeout(deadline, self.exchange(url, request)).await {
-            Ok(Ok(outcome)) => return outcome,
-            Ok(Err(error)) => {
-                let failure = classify(&error);
-                // The URL may hold what is nobody's business.
-                debug!(host, ?failure, cause = %causes(&error.without_url()), "a request failed");
-                failure
+        match self.exchange(call).await {
+            Ok(answer) => {
+                let kept = answer.body.get(..keep).unwrap_or(&answer.body);
+                Outcome::Answered {
+                    status: answer.status,
+                    retry_after: answer.retry_after,
+                    excerpt: String::from_utf8_lossy(kept).into_owned(),
+                }
             }
-            Err(_) => Failure::Timeout,
-        };
-        if failure == Failure::Blocked {
-            warn!(host, "a target was refused when it was resolved");
+            Err(failure) => Outcome::Failed(failure),
         }
-        Outcome::Failed(failure)
+    }
+}
+
+#[async_trait]
+impl Caller for Https {
+    async fn call(&self, call: Call) -> Result<Answer, Failure> {
+        let most = call.most.min(ANSWER_MOST);
+        self.exchange(Call { most, ..call }).await
     }
 }
 
@@ -172,5 +211,7 @@ fn tls(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
     Ok(tls)
 }
 
+#[cfg(test)]
+mod calls;
 #[cfg(test)]
 mod tests;

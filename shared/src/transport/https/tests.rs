@@ -37,7 +37,7 @@ fn vetting() -> Vetting {
     )
 }
 
-fn https() -> Https {
+pub(super) fn https() -> Https {
     Https::new(vetting(), Arc::new(SystemClock)).expect("its configuration is taken")
 }
 
@@ -65,7 +65,7 @@ fn request(url: impl Into<String>, deadline_ms: i64) -> Request {
 }
 
 /// Reads one request: its head and a body of the length that it names.
-async fn read_request(stream: &mut TcpStream) -> String {
+pub(super) async fn read_request(stream: &mut TcpStream) -> String {
     let mut read = Vec::new();
     let mut buffer = [0; 4096];
     loop {
@@ -86,7 +86,7 @@ async fn read_request(stream: &mut TcpStream) -> String {
 }
 
 /// A server that answers every request with `answer` and closes.
-async fn answering(answer: impl Into<Vec<u8>>) -> SocketAddr {
+pub(super) async fn answering(answer: impl Into<Vec<u8>>) -> SocketAddr {
     let answer = answer.into();
     serving(move |mut stream| {
         let answer = answer.clone();
@@ -99,7 +99,7 @@ async fn answering(answer: impl Into<Vec<u8>>) -> SocketAddr {
 }
 
 /// A server that does `then` with each connection.
-async fn serving<F>(then: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
+pub(super) async fn serving<F>(then: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
 where
     F: Future<Output = ()> + Send + 'static,
 {
