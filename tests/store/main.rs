@@ -5,6 +5,7 @@ mod config;
 mod decisions;
 mod deletion;
 mod deliveries;
+mod enriched;
 mod events;
 mod faults;
 mod gather;

@@ -50,6 +50,8 @@ impl NoReceiver {
 pub enum SetAside {
     /// A genuine notification of a type that we don't handle.
     NotHandled,
+    /// A genuine notification that says too little by itself, and of which the platform did not tell the rest.
+    NotEnriched,
     /// An incoming payment ended without having received anything.
     NothingReceived,
     /// What only card services are told, of a payment that no card started.
@@ -62,6 +64,7 @@ impl SetAside {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NotHandled => "not_handled",
+            Self::NotEnriched => "not_enriched",
             Self::NothingReceived => "nothing_received",
             Self::NotCardInitiated => "not_card_initiated",
         }

@@ -7,6 +7,7 @@
 pub mod account;
 pub mod api;
 pub mod chargebee;
+mod enriched;
 mod field;
 #[cfg(test)]
 mod hostile;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use account::{BillingAccount, RecoveryAccount};
 pub use api::{Api, ApiRequest, Enriching};
+pub use enriched::Enriched;
 pub use field::{FieldError, Problem};
 
 use crate::event::{EventType, Json, Source};

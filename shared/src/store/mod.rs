@@ -33,7 +33,7 @@ pub use quarantine::{Cause, Quarantine, QuarantineAdmin, Quarantined};
 use crate::delivery::{Delivery, DeliveryKey, Endpoint, State};
 use crate::event::{Event, EventType, Recipients};
 use crate::ids::{ConnectorAccountId, EndpointId, EventId, ProfileId, TenantId};
-use crate::platform::{BillingAccount, RecoveryAccount};
+use crate::platform::{BillingAccount, Enriched, RecoveryAccount, Thin};
 use crate::recovery::Terms;
 
 /// Why the table did not do what was asked.
@@ -434,6 +434,33 @@ pub trait AccountTerms: Send + Sync {
         profile: &ProfileId,
         account: &ConnectorAccountId,
     ) -> Result<Option<Terms>, StoreError>;
+}
+
+/// What asking a platform about a thin notification came to, so that it is asked once.
+#[async_trait]
+pub trait Enrichments: Send + Sync {
+    /// What it came to, if that is known; read consistently.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn enriched(
+        &self,
+        tenant: &TenantId,
+        thin: &Thin,
+    ) -> Result<Option<Enriched>, StoreError>;
+
+    /// Keeps what it came to, for longer than any platform sends a notification again. Answers what is kept: the first to
+    /// come stays.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn keep_enriched(
+        &self,
+        tenant: &TenantId,
+        thin: &Thin,
+        enriched: Enriched,
+        now: Timestamp,
+    ) -> Result<Enriched, StoreError>;
 }
 
 /// Payment backends, for the doors.

@@ -154,8 +154,8 @@ pub(crate) fn reason() -> RefOr<Schema> {
     of(json!({
         "type": "string",
         "description": "Why it stands so: of an event for nobody `no_endpoint`, `filtered`, `endpoint_disabled`, \
-                        `card_only`, `nothing_received`, `not_card_initiated` or `not_handled`; of a delivery that \
-                        was given up `retries_exhausted`, `gone` or `undecided`; of one \
+                        `card_only`, `nothing_received`, `not_card_initiated`, `not_handled` or \
+                        `not_enriched`; of a delivery that was given up `retries_exhausted`, `gone` or `undecided`; of one \
                         that was not tried `endpoint_disabled` or `endpoint_deleted`; of one whose message was \
                         set aside `panicked`, `stuck` or `dead_letter`.",
     }))

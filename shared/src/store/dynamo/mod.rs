@@ -7,6 +7,7 @@
 mod config;
 mod decisions;
 mod deliveries;
+mod enriched;
 mod events;
 mod gather;
 mod intents;

@@ -6,6 +6,7 @@
 //! | delivery, once tried | `T#<tenant>#E#<event>` | `D#<endpoint>#<round>` | parked, given up, expired, skipped or set aside: `F#<tenant>#<endpoint>`, `<first try, or when set aside>#<event>#<round>` | parked: `DUE#<shard of 16>`, `<due>#<event>` |
 //! | intent | `T#<tenant>#I#<profile>#<account>#<invoice>` | `I` | `T#<tenant>#I#<shard of 8>`, `<opened>#<profile>#<account>#<invoice>` | while time moves its retries on: `IDUE#<shard of 16>`, `<due>` |
 //! | ledger of a token | `T#<tenant>#L#<sha256>` | `L` | | |
+//! | what a platform told of a thin notification | `T#<tenant>#S#<profile>#<account>#<notification>` | `S` | | |
 //! | tenant | `TENANTS` | `<tenant>` | | |
 //! | endpoint | `T#<tenant>` | `EP#<endpoint>` | | |
 //! | API key | `T#<tenant>` | `KEY#<key id>` | | |
@@ -17,7 +18,7 @@
 //! | more of its body | `Q#<id>` | `Q#<part from 001>` | | |
 //! | its panics | `Q#<id>` | `P` | | |
 //!
-//! Ids of ours hold no `#`; the platform's invoice id may, and comes last. Times in keys are milliseconds since 1970 in
+//! Ids of ours hold no `#`; the platform's ids of invoices and notifications may, and come last. Times in keys are milliseconds since 1970 in
 //! 15 digits, a round has 10, so that text order is their order.
 //!
 //! | attribute | what |
@@ -38,12 +39,14 @@
 
 mod config;
 mod delivery;
+mod enriched;
 mod event;
 mod intent;
 mod quarantine;
 
 pub(crate) use config::*;
 pub(crate) use delivery::*;
+pub(crate) use enriched::*;
 pub(crate) use event::*;
 pub(crate) use intent::*;
 pub(crate) use quarantine::*;
