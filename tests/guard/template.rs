@@ -129,6 +129,15 @@ fn queues_are_as_the_in_process_ones_and_visible_six_times_as_long_as_their_func
 }
 
 #[test]
+fn what_a_platform_is_asked_fits_its_function() {
+    let template = read("infra/template.yaml");
+    let recover = number(&resource(&template, "RecoverFunction"), "Timeout");
+    let code = read("functions/recover/src/enrich.rs");
+    let most = "ASKING_MOST: SignedDuration = SignedDuration::from_secs(20)";
+    assert!(code.contains(most) && recover >= 25, "recover {recover} s");
+}
+
+#[test]
 fn a_try_fits_its_function_and_a_sweep_its_minute() {
     let template = read("infra/template.yaml");
     let deliver = number(&resource(&template, "DeliverFunction"), "Timeout");
@@ -187,6 +196,37 @@ fn what_a_door_refuses_is_alarmed_by_the_line_that_the_code_logs() {
             code.matches(&format!("\"{line}\"")).count(),
             1,
             "{function} logs `{line}` once for each request"
+        );
+    }
+}
+
+#[test]
+fn what_a_platform_does_not_tell_or_take_is_alarmed_by_the_line_that_the_code_logs() {
+    let template = read("infra/template.yaml");
+    let cases = [
+        ("RecoverNotEnriched", "enrich", "notification not enriched"),
+        ("RecoverNotRecorded", "record_back", "record-back failed"),
+    ];
+    for (name, file, line) in cases {
+        let filter = resource(&template, name);
+        assert!(
+            filter.contains(&format!("FilterPattern: '\"{line}\"'"))
+                && filter.contains("LogGroupName: !Ref RecoverLogs"),
+            "{name} counts the line `{line}` of recover"
+        );
+        let metric = filter
+            .split_once("MetricName: ")
+            .and_then(|(_, rest)| rest.split_once(','))
+            .map(|(metric, _)| metric);
+        let alarm = resource(&template, &format!("{name}Alarm"));
+        assert!(
+            metric.is_some_and(|metric| alarm.contains(&format!("MetricName: {metric}\n"))),
+            "{name}Alarm looks at what {name} counts"
+        );
+        let code = read(format!("functions/recover/src/{file}.rs"));
+        assert!(
+            code.contains(&format!("\"{line}\"")),
+            "recover logs `{line}`"
         );
     }
 }

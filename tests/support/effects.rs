@@ -13,9 +13,9 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use jiff::SignedDuration;
-use shared::delivery::{Outcome, Request};
+use shared::delivery::{Failure, Outcome, Request};
 use shared::queue::{Defer, Enqueue, Lease, Message, Queue, QueueError, Receipt, Received};
-use shared::transport::Transport;
+use shared::transport::{Answer, Call, Caller, Transport};
 use tokio::sync::Notify;
 
 /// No crash is planned.
@@ -135,6 +135,15 @@ impl<T: Transport> Transport for Watched<T> {
         let outcome = self.inner.post(request).await;
         self.effects.happened().await;
         outcome
+    }
+}
+
+#[async_trait]
+impl<T: Caller> Caller for Watched<T> {
+    async fn call(&self, call: Call) -> Result<Answer, Failure> {
+        let answer = self.inner.call(call).await;
+        self.effects.happened().await;
+        answer
     }
 }
 

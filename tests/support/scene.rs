@@ -14,7 +14,7 @@ use local::embedded::{Embedded, TABLE};
 use local::world::{Parts, World};
 use serde_json::{Value, json};
 use shared::aws::{Account, Clients, http_client};
-use shared::delivery::Vetting;
+use shared::delivery::{Failure, Vetting};
 use shared::entropy::SeededEntropy;
 use shared::ids::{EndpointId, TenantId};
 use shared::queue::Queue;
@@ -24,8 +24,8 @@ use shared::signature::stripe;
 use shared::store::dynamo::{DynamoStore, create_table};
 use shared::store::{Accounts, Claimed, EndpointAdmin, Put};
 use shared::time::{Clock, ManualClock, later};
-use shared::transport::Transport;
-use shared::transport::scripted::Scripted;
+use shared::transport::scripted::{Scripted, ScriptedApi};
+use shared::transport::{Answer as Called, Call, Caller, Transport};
 use tower::ServiceExt;
 
 use crate::bill::{Billed, Till, Usage};
@@ -63,12 +63,21 @@ impl Answer {
     }
 }
 
+/// What is outside: receivers of deliveries, and the billing platforms.
+#[derive(Clone)]
+struct Outside {
+    transport: Arc<dyn Transport>,
+    platforms: Arc<dyn Caller>,
+}
+
 /// The scene.
 pub struct Scene {
     /// The clock everything goes by.
     pub clock: Arc<ManualClock>,
     /// The far side, where it is played.
     pub far: Arc<Scripted>,
+    /// The billing platforms' APIs, where they are played.
+    pub api_calls: Arc<ScriptedApi>,
     /// The queues.
     pub queues: MemoryQueues,
     /// The effects, to count them or to die after one.
@@ -76,7 +85,7 @@ pub struct Scene {
     /// What AWS would bill for queues and doors.
     pub till: Till,
     meter: Meter,
-    transport: Arc<dyn Transport>,
+    outside: Outside,
     embedded: Embedded,
     world: World,
     api: Router,
@@ -88,8 +97,8 @@ impl Scene {
     /// # Errors
     /// If the embedded table does not start.
     pub async fn start() -> Result<Self> {
-        let far = Arc::new(Scripted::default());
-        Self::with(far.clone(), far).await
+        let (far, platforms) = (Arc::new(Scripted::default()), Arc::default());
+        Self::with(far.clone(), far, platforms, None).await
     }
 
     /// A scene with another far side.
@@ -97,10 +106,28 @@ impl Scene {
     /// # Errors
     /// If the embedded table does not start.
     pub async fn with_transport(transport: Arc<dyn Transport>) -> Result<Self> {
-        Self::with(Arc::new(Scripted::default()), transport).await
+        Self::with(Arc::default(), transport, Arc::default(), None).await
     }
 
-    async fn with(far: Arc<Scripted>, transport: Arc<dyn Transport>) -> Result<Self> {
+    /// A scene whose billing platforms are called by `caller`.
+    ///
+    /// # Errors
+    /// If the embedded table does not start.
+    pub async fn with_platforms(caller: Arc<dyn Caller>) -> Result<Self> {
+        let far = Arc::new(Scripted::default());
+        Self::with(far.clone(), far, Arc::default(), Some(caller)).await
+    }
+
+    async fn with(
+        far: Arc<Scripted>,
+        transport: Arc<dyn Transport>,
+        platforms: Arc<ScriptedApi>,
+        caller: Option<Arc<dyn Caller>>,
+    ) -> Result<Self> {
+        let outside = Outside {
+            transport,
+            platforms: caller.unwrap_or_else(|| platforms.clone()),
+        };
         let embedded = Embedded::in_memory().await?;
         create_table(&embedded.client(), TABLE).await?;
         let clock = Arc::new(ManualClock::new(Timestamp::from_second(BEGIN)?));
@@ -116,17 +143,18 @@ impl Scene {
             &queues,
             &effects,
             (&till, &meter),
-            &transport,
+            &outside,
         )?;
         let api = world.api();
         let scene = Self {
             clock,
             far,
+            api_calls: platforms,
             queues,
             effects,
             till,
             meter,
-            transport,
+            outside,
             embedded,
             world,
             api,
@@ -161,7 +189,7 @@ impl Scene {
             &self.queues,
             &self.effects,
             (&self.till, &self.meter),
-            &self.transport,
+            &self.outside,
         )?;
         self.api = self.world.api();
         Ok(())
@@ -450,7 +478,7 @@ fn world(
     queues: &MemoryQueues,
     effects: &Arc<Effects>,
     (till, meter): (&Till, &Meter),
-    transport: &Arc<dyn Transport>,
+    outside: &Outside,
 ) -> Result<World> {
     let http = meter.over(watched_http(http_client(), effects.clone()));
     let watched = Watched::new(Billed::new(queues.clone(), till.clone()), effects.clone());
@@ -462,7 +490,14 @@ fn world(
         table: TABLE.to_owned(),
         queues: Arc::new(watched),
         dead: Arc::new(queues.dead_letters()),
-        transport: Arc::new(Watched::new(Shared(transport.clone()), effects.clone())),
+        transport: Arc::new(Watched::new(
+            Shared(outside.transport.clone()),
+            effects.clone(),
+        )),
+        platforms: Arc::new(Watched::new(
+            Shared(outside.platforms.clone()),
+            effects.clone(),
+        )),
         keyring: Arc::new(Keyring::parse(
             "scene:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
         )?),
@@ -472,12 +507,19 @@ fn world(
     }))
 }
 
-/// A transport that several wrappers share.
-struct Shared(Arc<dyn Transport>);
+/// A far side that several wrappers share.
+struct Shared<T: ?Sized>(Arc<T>);
 
 #[async_trait::async_trait]
-impl Transport for Shared {
+impl Transport for Shared<dyn Transport> {
     async fn post(&self, request: shared::delivery::Request) -> shared::delivery::Outcome {
         self.0.post(request).await
+    }
+}
+
+#[async_trait::async_trait]
+impl Caller for Shared<dyn Caller> {
+    async fn call(&self, call: Call) -> std::result::Result<Called, Failure> {
+        self.0.call(call).await
     }
 }

@@ -257,6 +257,7 @@ async fn on_own(args: &RunArgs, common: Common) -> anyhow::Result<Ground> {
         }
     };
     let queues = MemoryQueues::new(clock.clone());
+    let https = Arc::new(Https::new(common.vetting.clone(), clock.clone())?);
     let world = World::new(Parts {
         dynamodb: embedded.client(),
         table: TABLE.to_owned(),
@@ -266,7 +267,8 @@ async fn on_own(args: &RunArgs, common: Common) -> anyhow::Result<Ground> {
             entropy.as_ref(),
         )),
         dead: Arc::new(queues.dead_letters()),
-        transport: Arc::new(Https::new(common.vetting.clone(), clock.clone())?),
+        transport: https.clone(),
+        platforms: https,
         keyring,
         vetting: common.vetting,
         operator_key_hash: operator_key.hash(),
@@ -293,12 +295,14 @@ fn on_aws(common: Common) -> anyhow::Result<Ground> {
     let aws = Aws::read(&environment, entropy.as_ref())
         .context("--aws uses what is there, and needs to be told where it is")?;
     let clients = Clients::new(aws.account);
+    let https = Arc::new(Https::new(common.vetting.clone(), clock.clone())?);
     let world = World::new(Parts {
         dynamodb: clients.dynamodb(),
         table: aws.table.clone(),
         queues: Arc::new(SqsQueues::new(clients.sqs(), aws.queues)),
         dead: Arc::new(SqsQueues::new(clients.sqs(), aws.dead_letters)),
-        transport: Arc::new(Https::new(common.vetting.clone(), clock.clone())?),
+        transport: https.clone(),
+        platforms: https,
         keyring: aws.keyring,
         vetting: common.vetting,
         operator_key_hash: aws.operator_key.hash(),

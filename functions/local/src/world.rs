@@ -25,10 +25,11 @@ use shared::queue::{Batch, Enqueue, Handle, Lease, Queue, QueueError, Received};
 use shared::secret::Keyring;
 use shared::store::dynamo::DynamoStore;
 use shared::store::{
-    CachedAccounts, CachedBackends, CachedCredentials, CachedEndpoints, CachedTenants, CachedTerms,
+    CachedAccounts, CachedBackends, CachedCredentials, CachedEndpoints, CachedRecoveryAccounts,
+    CachedTenants, CachedTerms,
 };
 use shared::time::Clock;
-use shared::transport::Transport;
+use shared::transport::{Caller, Transport};
 use sweep::handler::{Sweep, Swept, Trouble};
 use tower::{ServiceExt, service_fn};
 use tracing::warn;
@@ -54,6 +55,8 @@ pub struct Parts {
     pub dead: Arc<dyn Lease>,
     /// The way to endpoints.
     pub transport: Arc<dyn Transport>,
+    /// The way to the billing platforms' APIs.
+    pub platforms: Arc<dyn Caller>,
     /// What seals secrets in the table.
     pub keyring: Arc<Keyring>,
     /// Which addresses endpoints may have.
@@ -108,6 +111,9 @@ impl World {
                 intents: store.clone(),
                 terms: Arc::new(CachedTerms::new(store.clone(), clock.clone())),
                 events: store.clone(),
+                accounts: Arc::new(CachedRecoveryAccounts::new(store.clone(), clock.clone())),
+                enrichments: store.clone(),
+                platforms: parts.platforms,
                 clock: clock.clone(),
             })),
             lift(Arc::new(Fanout {

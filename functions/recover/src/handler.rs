@@ -16,8 +16,9 @@ use shared::problem::chain;
 use shared::queue::batch::rest;
 use shared::queue::task::IgnoredTask;
 use shared::queue::{Disposition, Handle, Queue, Received, Task};
-use shared::store::{AccountTerms, Events, Intents, StoreError};
+use shared::store::{AccountTerms, Enrichments, Events, Intents, RecoveryAccounts, StoreError};
 use shared::time::Clock;
+use shared::transport::Caller;
 use tracing::{info, warn};
 
 /// What the worker may use.
@@ -28,6 +29,12 @@ pub struct Recover {
     pub terms: Arc<dyn AccountTerms>,
     /// Where notifications of no interest are recorded.
     pub events: Arc<dyn Events>,
+    /// Billing accounts, with the keys for their platforms' APIs.
+    pub accounts: Arc<dyn RecoveryAccounts>,
+    /// What platforms told of thin notifications.
+    pub enrichments: Arc<dyn Enrichments>,
+    /// The way to the platforms.
+    pub platforms: Arc<dyn Caller>,
     /// The time signals are remembered by.
     pub clock: Arc<dyn Clock>,
 }
@@ -39,6 +46,8 @@ pub(crate) enum Trouble {
     Store(#[from] StoreError),
     #[error("others kept changing the intent")]
     Contended,
+    #[error("the key for the platform's API can't be opened")]
+    Locked,
 }
 
 impl Trouble {
@@ -47,7 +56,8 @@ impl Trouble {
         match self {
             Self::Store(StoreError::Unavailable(_)) => received.count,
             Self::Store(StoreError::Corrupt { .. } | StoreError::TooLarge { .. })
-            | Self::Contended => 0,
+            | Self::Contended
+            | Self::Locked => 0,
         }
     }
 }
@@ -66,9 +76,9 @@ impl Handle for Recover {
             Task::Signal(task) => self.signal(task).await,
             Task::Ignored(task) => self.ignored(task).await,
             Task::Lever(task) => self.lever(task).await,
-            Task::Thin(_) | Task::RecordBack(_) | Task::Publish(_) | Task::Deliver(_) => {
-                Ok(Disposition::Done)
-            }
+            Task::Thin(task) => self.thin(task, received).await,
+            Task::RecordBack(task) => self.record_back(task, received).await,
+            Task::Publish(_) | Task::Deliver(_) => Ok(Disposition::Done),
         };
         match done {
             Ok(disposition) => disposition,
@@ -88,7 +98,7 @@ impl Handle for Recover {
 }
 
 impl Recover {
-    async fn ignored(
+    pub(crate) async fn ignored(
         &self,
         IgnoredTask { tenant, ignored }: IgnoredTask,
     ) -> Result<Disposition, Trouble> {

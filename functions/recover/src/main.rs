@@ -8,19 +8,23 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 use recover::handler::Recover;
 use shared::aws::{Account, Clients};
 use shared::config::{Settings, environment};
+use shared::delivery::Vetting;
 use shared::entropy::SystemEntropy;
 use shared::queue::sqs::{SqsQueues, received, response};
 use shared::queue::{Batch, Queue};
-use shared::store::CachedTerms;
 use shared::store::dynamo::DynamoStore;
+use shared::store::{CachedRecoveryAccounts, CachedTerms};
 use shared::telemetry::{Style, init};
 use shared::time::{Clock, SystemClock};
+use shared::transport::https::Https;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     init(Style::Json);
     let mut settings = Settings::new(&environment);
     let (table, keyring) = (settings.table(), settings.seal_keys());
+    let vetting =
+        Vetting::new(settings.allow_targets(), settings.runtime_api()).beside(settings.own_hosts());
     let queues = settings
         .queue(Queue::Recover)
         .zip(settings.queue(Queue::Fanout));
@@ -44,6 +48,11 @@ async fn main() -> anyhow::Result<()> {
         intents: store.clone(),
         terms: Arc::new(CachedTerms::new(store.clone(), clock.clone())),
         events: store.clone(),
+        accounts: Arc::new(CachedRecoveryAccounts::new(store.clone(), clock.clone())),
+        enrichments: store.clone(),
+        platforms: Arc::new(
+            Https::new(vetting, clock.clone()).context("the client for platforms")?,
+        ),
         clock: clock.clone(),
     };
     let batch = Batch::new(Arc::new(worker), queues.clone(), queues, store, clock);

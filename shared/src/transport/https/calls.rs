@@ -5,11 +5,11 @@ use http::{HeaderMap, HeaderValue, Method};
 use jiff::SignedDuration;
 use tokio::io::AsyncWriteExt;
 
-use super::super::{ANSWER_MOST, Answer, Call, Caller};
 use super::Https;
 use super::tests::{answering, https, read_request, serving};
 use crate::delivery::{Failure, Vetting};
 use crate::time::SystemClock;
+use crate::transport::{ANSWER_MOST, Answer, Call, Caller};
 
 fn call(method: Method, url: String, body: &'static str) -> Call {
     let mut headers = HeaderMap::new();
