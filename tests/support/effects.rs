@@ -1,10 +1,11 @@
 //! Where tests stand between the code and the world: counting effects, and dying after one of them.
 //!
 //! An effect is a write to the table, a request to a queue, or a request to an endpoint. A crash lets the effect
-//! happen and nothing after it: the process is gone before it learns of the answer.
+//! happen and nothing after it: the process is gone before it learns of the answer. While a part is out of order, nothing
+//! that is asked of it happens.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use aws_smithy_runtime_api::client::http::{
@@ -12,6 +13,7 @@ use aws_smithy_runtime_api::client::http::{
     http_client_fn,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use jiff::SignedDuration;
 use shared::delivery::{Failure, Outcome, Request};
 use shared::queue::{Defer, Enqueue, Lease, Message, Queue, QueueError, Receipt, Received};
@@ -27,6 +29,8 @@ pub struct Effects {
     count: AtomicUsize,
     last: AtomicUsize,
     died: Notify,
+    table_out: AtomicBool,
+    queues_out: AtomicBool,
 }
 
 impl Default for Effects {
@@ -35,6 +39,8 @@ impl Default for Effects {
             count: AtomicUsize::new(0),
             last: AtomicUsize::new(NEVER),
             died: Notify::new(),
+            table_out: AtomicBool::new(false),
+            queues_out: AtomicBool::new(false),
         }
     }
 }
@@ -50,6 +56,16 @@ impl Effects {
     pub fn die_after(&self, number: usize) {
         self.count.store(0, Ordering::SeqCst);
         self.last.store(number, Ordering::SeqCst);
+    }
+
+    /// Whether the table is out of order from now on.
+    pub fn table_out(&self, out: bool) {
+        self.table_out.store(out, Ordering::SeqCst);
+    }
+
+    /// Whether messages can't be sent from now on.
+    pub fn queues_out(&self, out: bool) {
+        self.queues_out.store(out, Ordering::SeqCst);
     }
 
     /// A new process: nothing more is planned.
@@ -92,6 +108,9 @@ impl<T> Watched<T> {
 #[async_trait]
 impl<T: Enqueue> Enqueue for Watched<T> {
     async fn send(&self, queue: Queue, messages: Vec<Message>) -> Result<(), QueueError> {
+        if self.effects.queues_out.load(Ordering::SeqCst) {
+            return Err(QueueError::Unavailable("out of order".into()));
+        }
         let sent = self.inner.send(queue, messages).await;
         self.effects.happened().await;
         sent
@@ -177,6 +196,11 @@ impl HttpConnector for WatchedConnector {
             "BatchWriteItem",
             "BatchExecuteStatement",
         ];
+        if !operation.is_empty() && self.effects.table_out.load(Ordering::SeqCst) {
+            // Not a failure to connect, which the SDK would wait out in real time.
+            let down = ConnectorError::user("out of order".into());
+            return HttpConnectorFuture::ready(Err(down));
+        }
         let is_write = writes.contains(&operation);
         let (call, effects) = (self.connector.call(request), self.effects.clone());
         HttpConnectorFuture::new(async move {

@@ -135,6 +135,9 @@ impl World {
         let sweep = Sweep {
             deliveries: store.clone(),
             events: store.clone(),
+            due_intents: store.clone(),
+            intents: store.clone(),
+            terms: store.clone(),
             queues: enqueue.clone(),
             dead: parts.dead,
             quarantine: store.clone(),

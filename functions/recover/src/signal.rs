@@ -1,9 +1,10 @@
 //! A signal: joined into its intent, stored with what it changes for the token, and told.
 
 use jiff::Timestamp;
-use shared::event::Event;
+use shared::event::{Event, EventType};
 use shared::ids::TenantId;
-use shared::queue::task::{PublishTask, RecordBackTask, SignalTask};
+use shared::platform::Ignored;
+use shared::queue::task::{IgnoredTask, PublishTask, RecordBackTask, SignalTask};
 use shared::queue::{Disposition, Message, Queue, Task};
 use shared::recovery::{Action, Intent, IntentKey, Terms, TokenLedger, join};
 use shared::store::{IntentStep, LedgerStep, Read, Saved, StoreError, Version};
@@ -57,6 +58,14 @@ impl Recover {
                     signal = signal.id.as_str(),
                     "a signal that means nothing to recovery"
                 );
+                let ignored = Ignored {
+                    id: signal.id,
+                    source: signal.source,
+                    platform_type: EventType::parse(step.action.as_str())
+                        .expect("the name of an action is of a type's form"),
+                    at: signal.order.at,
+                };
+                return self.ignored(IgnoredTask { tenant, ignored }).await;
             }
             info!(
                 tenant = tenant.as_str(),

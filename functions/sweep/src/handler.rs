@@ -1,4 +1,4 @@
-//! One run: due deliveries to `q:deliver`, dead letters to quarantine.
+//! One run: due deliveries to `q:deliver`, due intents to `q:fanout`, dead letters to quarantine.
 //!
 //! A delivery is sent before its record says so. Dying between the two sends it again in the next minute; the
 //! message carries `check` and the record's hop, so `deliver` sees what is left to do.
@@ -6,12 +6,16 @@
 use std::sync::Arc;
 
 use futures::future::join_all;
+use futures::join;
 use jiff::SignedDuration;
 use shared::delivery::{Delivery, DeliveryKey, State};
 use shared::problem::chain;
 use shared::queue::task::{DeliverTask, send};
 use shared::queue::{Enqueue, Lease, Queue, QueueError, Task};
-use shared::store::{Cause, Deliveries, Events, Quarantine, Quarantined, Read, StoreError};
+use shared::store::{
+    AccountTerms, Cause, Deliveries, DueIntents, Events, Intents, Quarantine, Quarantined, Read,
+    StoreError,
+};
 use shared::time::Clock;
 use tracing::{error, info, warn};
 
@@ -21,7 +25,13 @@ pub struct Sweep {
     pub deliveries: Arc<dyn Deliveries>,
     /// The events that they carry.
     pub events: Arc<dyn Events>,
-    /// Where due deliveries go.
+    /// Intents by the time that moves them on.
+    pub due_intents: Arc<dyn DueIntents>,
+    /// Intents, with the ledgers of their tokens.
+    pub intents: Arc<dyn Intents>,
+    /// What billing accounts agreed on.
+    pub terms: Arc<dyn AccountTerms>,
+    /// Where due deliveries and events go.
     pub queues: Arc<dyn Enqueue>,
     /// What the queues gave up.
     pub dead: Arc<dyn Lease>,
@@ -36,6 +46,8 @@ pub struct Sweep {
 pub struct Swept {
     /// Deliveries put back on their queue.
     pub unparked: usize,
+    /// Intents that time moved on.
+    pub advanced: usize,
     /// Dead letters moved to the table.
     pub dead_letters: usize,
 }
@@ -65,7 +77,13 @@ impl Sweep {
     /// [`Trouble`] if the table or a queue fails; nothing is lost by it.
     pub async fn run(&self) -> Result<Swept, Trouble> {
         let (mut swept, mut first) = (Swept::default(), None);
-        self.unpark_all(&mut swept, &mut first).await;
+        let mut other = None;
+        let (advanced, ()) = join!(
+            self.advance_all(&mut other),
+            self.unpark_all(&mut swept, &mut first)
+        );
+        swept.advanced = advanced;
+        first = first.or(other);
         for queue in Queue::ALL {
             match self.bury(queue).await {
                 Ok(buried) => swept.dead_letters += buried,
@@ -75,6 +93,7 @@ impl Sweep {
         if swept != Swept::default() {
             info!(
                 unparked = swept.unparked,
+                advanced = swept.advanced,
                 dead_letters = swept.dead_letters,
                 "swept"
             );
@@ -182,7 +201,7 @@ impl Sweep {
 }
 
 /// Logs every trouble and keeps the first, which the run ends with.
-fn note(trouble: Trouble, first: &mut Option<Trouble>) {
+pub(crate) fn note(trouble: Trouble, first: &mut Option<Trouble>) {
     warn!(
         error = chain(&trouble),
         "part of a sweep was left for the next one"

@@ -2,3 +2,4 @@
 //! up to the table. Overlapping runs are harmless.
 
 pub mod handler;
+mod intents;

@@ -51,6 +51,9 @@ async fn main() -> anyhow::Result<()> {
     let sweep = Sweep {
         deliveries: store.clone(),
         events: store.clone(),
+        due_intents: store.clone(),
+        intents: store.clone(),
+        terms: store.clone(),
         queues: Arc::new(SqsQueues::new(clients.sqs(), queues)),
         dead: Arc::new(SqsQueues::new(clients.sqs(), dead)),
         quarantine: store,

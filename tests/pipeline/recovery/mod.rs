@@ -1,3 +1,5 @@
 //! Revenue recovery through the whole path.
 
+mod billing;
 mod guards;
+mod walk;
