@@ -7,7 +7,9 @@
 mod decisions;
 mod doors;
 mod events;
+mod reports;
 pub(crate) mod schema;
+mod webhooks;
 
 use serde_json::{Value, json};
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
@@ -19,6 +21,8 @@ use axum::http::StatusCode;
 
 use decisions::Decisions;
 use doors::Events;
+use reports::Reports;
+use webhooks::Webhooks;
 
 use crate::routes::{
     billing_accounts, deliveries, endpoints, event_types, events as recorded, intents, keys,
@@ -88,7 +92,7 @@ pub fn document() -> Value {
         quarantine::delete,
     ),
     security(("key" = [])),
-    modifiers(&Webhooks, &Events, &Decisions, &Shared),
+    modifiers(&Webhooks, &Reports, &Events, &Decisions, &Shared),
 )]
 struct Document;
 
@@ -237,75 +241,6 @@ fn problem() -> RefOr<Schema> {
             "detail": "`url`: must be an https URL",
         },
     }))
-}
-
-/// The routes of `ingest`, which platforms post to: two forms of one path.
-struct Webhooks;
-
-impl Modify for Webhooks {
-    fn modify(&self, document: &mut OpenApi) {
-        let forms = [
-            (
-                "receive",
-                "/v2/webhooks/revenue_recovery/{profile_id}/{connector_account_id}",
-            ),
-            (
-                "receive_long_form",
-                "/v2/webhooks/recovery/{merchant_id}/{profile_id}/{connector_id}",
-            ),
-        ];
-        for (name, path) in forms {
-            document
-                .paths
-                .paths
-                .insert(path.to_owned(), webhook(name, path));
-        }
-    }
-}
-
-fn webhook(name: &str, path: &str) -> PathItem {
-    let names = path
-        .split('/')
-        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let mut parameters: Vec<_> = names
-        .map(|name| json!({"name": name, "in": "path", "required": true}))
-        .collect();
-    parameters.push(json!({
-        "name": "Stripe-Signature",
-        "in": "header",
-        "required": true,
-        "description": "The platform's signature over the body's bytes; any valid `v1` of several will do.",
-        "schema": {"type": "string"},
-        "example": "t=1767225600,v1=5257a869e7ecebeda32affa62cdca3fa51cad7e77a0e56ff536d0ce8e108d8bd",
-    }));
-    let item = json!({"post": {
-        "operationId": name,
-        "tags": ["webhooks"],
-        "summary": "Takes a webhook of a billing platform.",
-        "description": "Answers 200 once the notification is kept for good, also when it came before or is of a \
-                        type that is of no interest here.",
-        "security": [{}],
-        "parameters": parameters,
-        "requestBody": {
-            "required": true,
-            "description": "The notification, as the platform documents it; at most 256 KiB.",
-            "content": {"application/json": {
-                "schema": {"type": "object"},
-                "example": {"id": "evt_1", "type": "invoice.payment_failed", "data": {"object": {"id": "in_1"}}},
-            }},
-        },
-        "responses": {
-            "200": {"description": "It is kept."},
-            "400": {"description": "It is no JSON, or no notification of the platform; the field is named."},
-            "401": {"description": "Its signature is missing, wrong or stale."},
-            "404": {"description": "There is no such billing account."},
-            "405": {"description": "Webhooks are posted."},
-            "413": {"description": "It is longer than 256 KiB."},
-            "415": {"description": "It is declared to be something else than JSON."},
-            "503": {"description": "It could not be kept; send it again after the time in Retry-After."},
-        },
-    }});
-    serde_json::from_value(item).expect("the literal is a path item, and a test reads it")
 }
 
 #[cfg(test)]

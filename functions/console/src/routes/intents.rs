@@ -79,8 +79,9 @@ pub(crate) struct IntentsAsked {
     #[param(required = false, example = "in_1")]
     #[serde(deserialize_with = "text")]
     invoice: Option<String>,
-    /// Of the list: only those that stand so. A page may be short, or empty, and still have a `next_cursor`.
-    #[param(required = false, schema_with = schema::intent_state)]
+    /// Of the list: only those that are `open`, `processing`, `cancelled` or `recovered`. A page may be short, or empty, and
+    /// still have a `next_cursor`.
+    #[param(required = false, example = "open")]
     #[serde(deserialize_with = "text")]
     state: Option<String>,
     /// Of the list: only those first recorded at or after this time (RFC 3339).
