@@ -137,3 +137,41 @@ fn the_guide_for_receivers_shows_the_programs_that_are_tested() {
         );
     }
 }
+
+#[test]
+fn the_guide_to_recovery_has_a_row_for_each_stage_lever_and_setting() {
+    let guide = read("shared/docs/recovery.md");
+    let document = console::openapi::document();
+    let names = |pointer: &str| -> Vec<String> {
+        let found = document.pointer(pointer).expect(pointer);
+        serde_json::from_value(found.clone()).expect(pointer)
+    };
+    let stages = names("/components/schemas/RetryView/properties/stage/enum");
+    let levers = names("/components/schemas/PullView/properties/lever/enum");
+    let reasons = names("/components/schemas/RetryView/properties/reason/enum");
+    let platforms = names("/components/schemas/AccountBody/properties/platform/enum");
+    let rows = stages.iter().chain(&platforms).cloned();
+    for name in rows.chain(levers.iter().map(|lever| lever.replace('_', "-"))) {
+        assert!(
+            guide.contains(&format!("\n| `{name}` |")),
+            "shared/docs/recovery.md has no row for `{name}`"
+        );
+    }
+    for reason in reasons {
+        assert!(
+            guide.contains(&format!("`{reason}`")),
+            "shared/docs/recovery.md does not say what `{reason}` is"
+        );
+    }
+    let settings = document.pointer("/components/schemas/AccountBody/properties");
+    for name in settings
+        .and_then(|it| it.as_object())
+        .expect("it has settings")
+        .keys()
+    {
+        assert!(
+            guide.contains(&format!("`{name}`")) || guide.contains(&format!("\"{name}\"")),
+            "shared/docs/recovery.md does not name the setting `{name}`"
+        );
+    }
+}
