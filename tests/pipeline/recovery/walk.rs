@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use shared::delivery::{Failure, Outcome};
-use shared::time::Clock;
+use shared::time::{Clock, later};
 use tests::scene::{BEGIN, SHOP_URL, Scene};
 use tests::stories::TENANT;
 
@@ -32,6 +32,8 @@ struct Merchant {
     charges: u32,
     /// Whether its door is closed: what is posted there never arrives.
     closed: bool,
+    /// Whether anything is out of order, or was a moment ago.
+    disorder: bool,
     /// The retries it was told of, each once, with the hour since the beginning.
     told: Vec<(String, i64)>,
 }
@@ -46,6 +48,7 @@ impl Merchant {
             seen: 0,
             charges: 0,
             closed: false,
+            disorder: false,
             told: Vec::new(),
         })
     }
@@ -66,7 +69,11 @@ impl Merchant {
     /// Looks at what came in, and does as it is told.
     async fn look(&mut self) -> Result<()> {
         let requests = self.scene.far.requests();
-        let passed = if self.closed { requests.len() } else { self.seen };
+        let passed = if self.closed {
+            requests.len()
+        } else {
+            self.seen
+        };
         for request in requests.iter().skip(passed) {
             let body: Value = serde_json::from_slice(&request.body)?;
             if text(&body, "/type") != "recovery.retry_due" {
@@ -88,16 +95,36 @@ impl Merchant {
         (self.scene.clock.now().as_second() - BEGIN) / HOUR
     }
 
-    /// Time passes hour by hour; the sweep runs once in each, and the merchant looks at its door.
+    /// Time passes hour by hour, the sweep runs once in each, and the merchant looks at its door. Hours in which nothing is
+    /// due are left out while everything is in order.
     async fn pass(&mut self, hours: i64) -> Result<()> {
-        for _ in 0..hours {
-            self.scene.clock.advance(SignedDuration::from_hours(1));
+        let end = later(self.scene.clock.now(), SignedDuration::from_hours(hours));
+        while self.scene.clock.now() < end {
+            let hour = later(self.scene.clock.now(), SignedDuration::from_hours(1));
+            let next = match self.due().await {
+                Some(due) if !self.disorder => due.max(hour),
+                Some(_) => hour,
+                None if self.disorder => hour,
+                None => end,
+            };
+            self.scene.clock.advance_to(next.min(end));
             // A sweep that fails leaves what it could not do for the next one.
             let _left = self.scene.sweep().await;
             self.scene.settle().await?;
             self.look().await?;
         }
         Ok(())
+    }
+
+    /// When time moves the invoice on, if it does.
+    async fn due(&self) -> Option<Timestamp> {
+        let intent = self.intent().await.ok()?;
+        let at = match text(&intent, "/retry/stage").as_str() {
+            "planned" => text(&intent, "/retry/at"),
+            "due" => text(&intent, "/retry/deadline"),
+            _ => return None,
+        };
+        at.parse().ok()
     }
 
     async fn intent(&self) -> Result<Value> {
@@ -152,6 +179,7 @@ async fn an_outage_makes_retries_late_and_loses_none() -> Result<()> {
     let mut merchant = Merchant::start().await?;
     merchant.charge_in_vain().await?;
     // The table is gone when the first retry is due, at hour 6.
+    merchant.disorder = true;
     merchant.scene.effects.table_out(true);
     merchant.pass(9).await?;
     assert_eq!(merchant.hours(), [0; 0]);
@@ -193,6 +221,7 @@ async fn an_outage_makes_retries_late_and_loses_none() -> Result<()> {
     let last = keys.last().context("a retry was told")?;
     assert_eq!(keys.iter().filter(|key| *key == last).count(), 2);
     // And the ladder goes on from there.
+    merchant.disorder = false;
     merchant.pass(30 * 24).await?;
     assert_eq!(merchant.told.len(), 8);
     assert_eq!(list(&merchant.intent().await?, "/attempts").len(), 9);
