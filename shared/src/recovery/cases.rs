@@ -1,0 +1,354 @@
+//! What happens to an invoice, and where that leaves its retries.
+
+use super::Lever::{Cancel, Pause, Resume, RetryNow};
+use super::SignalKind::{InvoiceCancelled, PaymentFailed, PaymentPending, PaymentSucceeded};
+use super::scene::Happening::{Passed, Pulled, Reported, Told, ToldAgain};
+use super::scene::{Happening, Invoice};
+use super::*;
+
+const HOUR: u32 = 3600;
+
+/// Where the retries stand, in a word, with the number of those told.
+fn standing(intent: Option<&Intent>) -> (String, u32) {
+    let Some(intent) = intent else {
+        return ("no intent".to_owned(), 0);
+    };
+    let stage = match &intent.retry.stage {
+        Stage::Idle => "idle".to_owned(),
+        Stage::PlatformFirst => "platform first".to_owned(),
+        Stage::Held => "held".to_owned(),
+        Stage::Paused => "paused".to_owned(),
+        Stage::Planned { .. } => "planned".to_owned(),
+        Stage::Missed { .. } => "missed".to_owned(),
+        Stage::Due(issue) => format!("due {}.{}", issue.number, issue.times),
+        Stage::Unknown(issue) => format!("unknown {}", issue.number),
+        Stage::Ended { reason } => reason.as_str().to_owned(),
+    };
+    (stage, intent.retry.told)
+}
+
+fn cascading() -> Terms {
+    Terms {
+        mode: Mode::Cascading,
+        ..Terms::default()
+    }
+}
+
+fn threshold(retry_threshold: u32) -> Terms {
+    Terms {
+        retry_threshold,
+        ..cascading()
+    }
+}
+
+#[test]
+fn what_happens_to_an_invoice_leaves_its_retries_so() {
+    let failed = Told(PaymentFailed, 1);
+    let failed_again = Told(PaymentFailed, 2);
+    let step = Passed(3 * HOUR);
+    let cases: Vec<(&str, Terms, Vec<Happening>, (&str, u32))> = vec![
+        (
+            "a first charge that succeeds",
+            cascading(),
+            vec![Told(PaymentSucceeded, 1)],
+            ("idle", 0),
+        ),
+        (
+            "a first charge under way",
+            cascading(),
+            vec![Told(PaymentPending, 1)],
+            ("held", 0),
+        ),
+        (
+            "a failure",
+            cascading(),
+            vec![failed.clone()],
+            ("planned", 0),
+        ),
+        (
+            "the same failure, told twice",
+            cascading(),
+            vec![failed.clone(), ToldAgain(0)],
+            ("planned", 0),
+        ),
+        (
+            "a failure, one below the threshold",
+            threshold(2),
+            vec![failed.clone()],
+            ("platform first", 0),
+        ),
+        (
+            "at the threshold",
+            threshold(2),
+            vec![failed.clone(), failed_again.clone()],
+            ("planned", 0),
+        ),
+        (
+            "above the threshold",
+            threshold(1),
+            vec![failed.clone(), failed_again.clone()],
+            ("planned", 0),
+        ),
+        (
+            "when its time has come",
+            cascading(),
+            vec![failed.clone(), step.clone()],
+            ("due 1.1", 1),
+        ),
+        (
+            "in monitoring",
+            Terms::default(),
+            vec![failed.clone(), step.clone()],
+            ("missed", 0),
+        ),
+        (
+            "in monitoring, where an operator wants it",
+            Terms::default(),
+            vec![failed.clone(), Pulled(RetryNow), Passed(60)],
+            ("due 1.1", 1),
+        ),
+        (
+            "what monitoring missed, and the platform tries again",
+            Terms::default(),
+            vec![failed.clone(), step.clone(), failed_again.clone()],
+            ("planned", 0),
+        ),
+        (
+            "reported as failed",
+            cascading(),
+            vec![failed.clone(), step.clone(), Reported(false)],
+            ("planned", 1),
+        ),
+        (
+            "echoed by the platform",
+            cascading(),
+            vec![
+                failed.clone(),
+                step.clone(),
+                Passed(60),
+                failed_again.clone(),
+            ],
+            ("planned", 1),
+        ),
+        (
+            "reported as paid",
+            cascading(),
+            vec![failed.clone(), step.clone(), Reported(true)],
+            ("recovered", 1),
+        ),
+        (
+            "and then echoed",
+            cascading(),
+            vec![
+                failed.clone(),
+                step.clone(),
+                Reported(true),
+                Told(PaymentSucceeded, 9),
+            ],
+            ("recovered", 1),
+        ),
+        (
+            "answered by nobody",
+            cascading(),
+            vec![failed.clone(), step.clone(), Passed(2 * HOUR)],
+            ("unknown 1", 1),
+        ),
+        (
+            "for however long",
+            cascading(),
+            vec![
+                failed.clone(),
+                step.clone(),
+                Passed(2 * HOUR),
+                Passed(200 * HOUR),
+            ],
+            ("unknown 1", 1),
+        ),
+        (
+            "reported late",
+            cascading(),
+            vec![
+                failed.clone(),
+                step.clone(),
+                Passed(2 * HOUR),
+                Reported(false),
+            ],
+            ("planned", 1),
+        ),
+        (
+            "asked for again",
+            cascading(),
+            vec![
+                failed.clone(),
+                step.clone(),
+                Passed(2 * HOUR),
+                Pulled(RetryNow),
+                Passed(60),
+            ],
+            ("due 1.2", 1),
+        ),
+        (
+            "cancelled with a retry planned",
+            cascading(),
+            vec![failed.clone(), Told(InvoiceCancelled, 0), step.clone()],
+            ("cancelled", 0),
+        ),
+        (
+            "cancelled with a retry due",
+            cascading(),
+            vec![failed.clone(), step.clone(), Told(InvoiceCancelled, 0)],
+            ("cancelled", 1),
+        ),
+        (
+            "cancelled, and never failed",
+            cascading(),
+            vec![Told(InvoiceCancelled, 0)],
+            ("cancelled", 0),
+        ),
+        (
+            "paid by somebody else with a retry planned",
+            cascading(),
+            vec![failed.clone(), Told(PaymentSucceeded, 2), step.clone()],
+            ("recovered", 0),
+        ),
+        (
+            "paid by somebody else with a retry due",
+            cascading(),
+            vec![failed.clone(), step.clone(), Told(PaymentSucceeded, 2)],
+            ("recovered", 1),
+        ),
+        (
+            "a charge under way with a retry planned",
+            cascading(),
+            vec![failed.clone(), Told(PaymentPending, 2), step.clone()],
+            ("held", 0),
+        ),
+        (
+            "which fails in the end",
+            cascading(),
+            vec![
+                failed.clone(),
+                Told(PaymentPending, 2),
+                Passed(60),
+                failed_again.clone(),
+            ],
+            ("planned", 0),
+        ),
+        (
+            "paid, and then it fails after all",
+            cascading(),
+            vec![
+                failed.clone(),
+                Told(PaymentSucceeded, 2),
+                Passed(60),
+                failed_again.clone(),
+            ],
+            ("planned", 0),
+        ),
+        (
+            "paused",
+            cascading(),
+            vec![failed.clone(), Pulled(Pause), step.clone()],
+            ("paused", 0),
+        ),
+        (
+            "and resumed",
+            cascading(),
+            vec![
+                failed.clone(),
+                Pulled(Pause),
+                step.clone(),
+                Pulled(Resume),
+                Passed(60),
+            ],
+            ("due 1.1", 1),
+        ),
+        (
+            "cancelled by an operator",
+            cascading(),
+            vec![
+                failed.clone(),
+                Pulled(Cancel),
+                step.clone(),
+                failed_again.clone(),
+            ],
+            ("cancelled", 0),
+        ),
+        (
+            "retried at once",
+            cascading(),
+            vec![failed.clone(), Pulled(RetryNow), Passed(60)],
+            ("due 1.1", 1),
+        ),
+        (
+            "retried at once before the platform had its tries",
+            threshold(5),
+            vec![failed.clone(), Pulled(RetryNow), Passed(60)],
+            ("due 1.1", 1),
+        ),
+        (
+            "a short ladder",
+            Terms {
+                ladder_s: Some(vec![60]),
+                retry_window_s: Some(59),
+                ..cascading()
+            },
+            vec![failed.clone(), Passed(60), Reported(false)],
+            ("retries_exhausted", 1),
+        ),
+        (
+            "a short grace period",
+            Terms {
+                grace_period_s: Some(HOUR),
+                ..cascading()
+            },
+            vec![failed.clone()],
+            ("grace_period_expired", 0),
+        ),
+        (
+            "no account any more",
+            Terms::default(),
+            vec![],
+            ("no intent", 0),
+        ),
+    ];
+    for (name, terms, happenings, (stage, told)) in cases {
+        let mut invoice = Invoice::new(terms);
+        for happening in happenings {
+            invoice.happen(happening);
+            invoice.holds();
+        }
+        let got = standing(invoice.intent.as_ref());
+        assert_eq!(got, (stage.to_owned(), told), "{name}");
+    }
+}
+
+#[test]
+fn two_invoices_of_one_token_are_never_due_at_once() {
+    let mut one = Invoice::new(cascading());
+    one.happen(Told(PaymentFailed, 1));
+    one.happen(Passed(3 * HOUR));
+    assert_eq!(standing(one.intent.as_ref()).0, "due 1.1");
+    // Another invoice of the same token, which knows the same ledger.
+    let mut other = Invoice::named("in_2", cascading());
+    other.now = one.now;
+    other.ledger = one.ledger.clone();
+    other.happen(Told(PaymentFailed, 7));
+    other.happen(Pulled(RetryNow));
+    other.happen(Passed(60));
+    assert_eq!(standing(other.intent.as_ref()).0, "planned");
+    let claimed = one.ledger.as_ref().and_then(|ledger| ledger.claim.clone());
+    let until = claimed.map(|claim| claim.until);
+    let due = other
+        .intent
+        .as_ref()
+        .and_then(|intent| intent.retry.due_at());
+    assert_eq!(due, until);
+    // Once the first is answered, the token is free.
+    one.now = other.now;
+    one.ledger = other.ledger.clone();
+    one.happen(Reported(false));
+    other.ledger = one.ledger.clone();
+    other.happen(Passed(2 * HOUR));
+    assert_eq!(standing(other.intent.as_ref()).0, "due 1.1");
+}
