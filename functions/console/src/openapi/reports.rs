@@ -32,7 +32,7 @@ fn minor(description: &str) -> Value {
     json!({"type": ["integer", "null"], "format": "int64", "minimum": 0, "description": description})
 }
 
-fn object(properties: Value) -> Value {
+fn object(properties: &Value) -> Value {
     json!({"type": ["object", "null"], "additionalProperties": false, "properties": properties})
 }
 
@@ -51,14 +51,14 @@ fn charge() -> Value {
             "network_message": {"type": ["string", "null"], "description": "The card network's text."},
         },
     });
-    let card = object(json!({
+    let card = object(&json!({
         "network": maybe("Its brand, in any usual writing."),
         "funding": maybe("`credit`, `debit`, `prepaid`."),
         "last4": {"type": ["string", "null"], "pattern": "^[0-9]{4}$"},
         "expiry_month": {"type": ["integer", "null"], "minimum": 1, "maximum": 12},
         "expiry_year": {"type": ["integer", "null"], "minimum": 2000, "maximum": 2999},
     }));
-    let instrument = object(json!({
+    let instrument = object(&json!({
         "token": maybe("The token at the payment service provider."),
         "customer": maybe("The customer at the payment service provider."),
         "method": maybe("`card`, `sepa_debit` and the like."),
