@@ -17,6 +17,7 @@ use shared::aws::{Account, Clients, http_client};
 use shared::delivery::{Failure, Vetting};
 use shared::entropy::SeededEntropy;
 use shared::ids::{EndpointId, TenantId};
+use shared::platform::BillingAccount;
 use shared::queue::Queue;
 use shared::queue::memory::MemoryQueues;
 use shared::secret::{Keyring, Secret, key_hash};
@@ -445,8 +446,16 @@ impl Scene {
     /// # Errors
     /// If the table fails.
     pub async fn lock_account(&self) -> Result<()> {
+        self.put_locked(&account()?).await
+    }
+
+    /// Keeps a billing account in the place of the scene's, its secrets sealed with a key that nothing here opens.
+    ///
+    /// # Errors
+    /// If the table fails.
+    pub async fn put_locked(&self, account: &BillingAccount) -> Result<()> {
         let store = self.store_of_another_key()?;
-        let claimed = store.put_account(&account()?, self.clock.now()).await?;
+        let claimed = store.put_account(account, self.clock.now()).await?;
         ensure!(claimed == Claimed::Replaced, "{claimed:?}");
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! A success that the billing platform does not know: tell it, until it has it, and keep what came of that.
 //!
 //! Every try carries the same idempotency key, derived from the success, so that dying between the platform's answer and
-//! our write tells it once all the same. Each try is written to the intent, which shows it.
+//! our write tells it once all the same. A platform that knows no such keys refuses what it has already; its own word that
+//! the invoice was collected then settles it. Each try is written to the intent, which shows it.
 
 use jiff::SignedDuration;
 use shared::ids::EventId;
@@ -18,6 +19,9 @@ use crate::handler::{RACES, Recover, Trouble};
 /// So long after it was to be told first, a platform is not told any more.
 const TRIED_FOR: SignedDuration = SignedDuration::from_hours(24);
 
+/// So long a refusal may be due to an earlier try of which the answer was lost.
+const LOST_FOR: SignedDuration = SignedDuration::from_hours(1);
+
 /// What one try came to.
 struct Tried {
     state: Recording,
@@ -28,6 +32,14 @@ struct Tried {
 }
 
 impl Tried {
+    /// The platform knows by now, by an earlier try of which the answer was lost, or otherwise.
+    const KNOWN: Self = Self {
+        state: Recording::Recorded,
+        asked: false,
+        status: None,
+        platform_id: None,
+    };
+
     /// Nobody could be asked.
     const IMPOSSIBLE: Self = Self {
         state: Recording::Failed,
@@ -70,23 +82,11 @@ impl Recover {
         let Some(waiting) = waiting(&read.value) else {
             return Ok(Disposition::Done);
         };
-        let source = read.value.source.as_str();
-        let (profile, account) = (&intent.profile_id, &intent.connector_account_id);
-        let line = self.line(tenant, profile, account, source).await?;
-        // What is not collected any more must not be told as if it were.
-        let line = line.filter(|_| read.value.state == State::Recovered);
-        let key = EventId::derive(
-            tenant,
-            &subject(intent),
-            waiting.charge.as_str(),
-            "record_back",
-        );
-        let request = line
-            .as_ref()
-            .and_then(|line| line.api.record_back(&read.value, key.as_str()));
-        let (tried, not_now) = match line.zip(request) {
-            Some((line, request)) => self.tell(&line, request, received).await,
-            None => (Tried::IMPOSSIBLE, None),
+        let (tried, not_now) = if read.value.platform_knows() {
+            (Tried::KNOWN, None)
+        } else {
+            self.try_to_tell(&task, &read.value, waiting, received)
+                .await?
         };
         let (state, status) = (tried.state, tried.status);
         let recording = tried.over(waiting, self.clock.now());
@@ -112,12 +112,40 @@ impl Recover {
         Ok(Disposition::Done)
     }
 
+    async fn try_to_tell(
+        &self,
+        RecordBackTask {
+            tenant,
+            intent: key,
+        }: &RecordBackTask,
+        intent: &Intent,
+        waiting: &RecordBack,
+        received: &Received,
+    ) -> Result<(Tried, Option<NotNow>), Trouble> {
+        let (profile, account) = (&key.profile_id, &key.connector_account_id);
+        let line = self
+            .line(tenant, profile, account, intent.source.as_str())
+            .await?;
+        // What is not collected any more must not be told as if it were.
+        let line = line.filter(|_| intent.state == State::Recovered);
+        let charge = waiting.charge.as_str();
+        let once = EventId::derive(tenant, &subject(key), charge, "record_back");
+        let request = line
+            .as_ref()
+            .and_then(|line| line.api.record_back(intent, once.as_str()));
+        Ok(match line.zip(request) {
+            Some((line, request)) => self.tell(&line, request, received).await,
+            None => (Tried::IMPOSSIBLE, None),
+        })
+    }
+
     async fn tell(
         &self,
         line: &Line,
         request: ApiRequest,
         received: &Received,
     ) -> (Tried, Option<NotNow>) {
+        let waited = self.waited(received);
         match self.ask(line, request, DEADLINE).await {
             Said::Yes(answer) => {
                 let tried = Tried {
@@ -126,9 +154,12 @@ impl Recover {
                 };
                 (tried, None)
             }
+            Said::No(status @ (409 | 422)) if received.count > 1 && waited < LOST_FOR => {
+                (Tried::asked(Recording::Waiting, Some(status)), None)
+            }
             Said::No(status) => (Tried::asked(Recording::Failed, Some(status)), None),
             Said::NotNow(not_now) => {
-                let state = match self.waited(received) >= TRIED_FOR {
+                let state = match waited >= TRIED_FOR {
                     true => Recording::Failed,
                     false => Recording::Waiting,
                 };
@@ -147,7 +178,7 @@ impl Recover {
             let Some(read) = self.intents.intent(tenant, intent).await? else {
                 return Ok(false);
             };
-            if waiting(&read.value).is_none_or(|now| now.charge != recording.charge) {
+            if !beats(recording, read.value.record_back.as_ref()) {
                 return Ok(false);
             }
             let mut changed = read.value;
@@ -172,6 +203,18 @@ impl Recover {
 fn waiting(intent: &Intent) -> Option<&RecordBack> {
     let record_back = intent.record_back.as_ref()?;
     (record_back.state == Recording::Waiting).then_some(record_back)
+}
+
+/// Whether what came of a try is still news: of the same success, and that it has it is the last word.
+fn beats(recording: &RecordBack, known: Option<&RecordBack>) -> bool {
+    known.is_some_and(|known| {
+        known.charge == recording.charge
+            && match known.state {
+                Recording::Waiting => true,
+                Recording::Failed => recording.state == Recording::Recorded,
+                Recording::Recorded => false,
+            }
+    })
 }
 
 fn subject(key: &IntentKey) -> String {

@@ -1,5 +1,6 @@
 //! Revenue recovery through the whole path.
 
 mod billing;
+mod enrichment;
 mod guards;
 mod walk;
