@@ -57,6 +57,15 @@ impl Tried {
         }
     }
 
+    /// To be told again, unless that is `given_up`.
+    fn unless(given_up: bool, status: Option<u16>) -> Self {
+        let state = match given_up {
+            true => Recording::Failed,
+            false => Recording::Waiting,
+        };
+        Self::asked(state, status)
+    }
+
     fn over(self, before: &RecordBack, at: jiff::Timestamp) -> RecordBack {
         RecordBack {
             state: self.state,
@@ -146,25 +155,24 @@ impl Recover {
         received: &Received,
     ) -> (Tried, Option<NotNow>) {
         let waited = self.waited(received);
+        let given_up = waited >= TRIED_FOR;
         match self.ask(line, request, DEADLINE).await {
-            Said::Yes(answer) => {
-                let tried = Tried {
-                    platform_id: line.api.recorded_id(&answer.body),
-                    ..Tried::asked(Recording::Recorded, Some(answer.status))
-                };
-                (tried, None)
-            }
+            // Who does not name what it recorded may not be the platform: some page at a wrong address says 200 too.
+            Said::Yes(answer) => match line.api.recorded_id(&answer.body) {
+                Some(id) => {
+                    let tried = Tried {
+                        platform_id: Some(id),
+                        ..Tried::asked(Recording::Recorded, Some(answer.status))
+                    };
+                    (tried, None)
+                }
+                None => (Tried::unless(given_up, Some(answer.status)), None),
+            },
             Said::No(status @ (409 | 422)) if received.count > 1 && waited < LOST_FOR => {
                 (Tried::asked(Recording::Waiting, Some(status)), None)
             }
             Said::No(status) => (Tried::asked(Recording::Failed, Some(status)), None),
-            Said::NotNow(not_now) => {
-                let state = match waited >= TRIED_FOR {
-                    true => Recording::Failed,
-                    false => Recording::Waiting,
-                };
-                (Tried::asked(state, not_now.status), Some(not_now))
-            }
+            Said::NotNow(not_now) => (Tried::unless(given_up, not_now.status), Some(not_now)),
         }
     }
 

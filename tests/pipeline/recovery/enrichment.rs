@@ -1,10 +1,14 @@
 //! A thin notification: its platform is asked once, within bounds, and what it does not tell is shown.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use jiff::{SignedDuration, Timestamp};
+use local::platform_api::{Kind, PlatformApi, Turn};
 use serde_json::Value;
-use shared::delivery::Failure;
+use shared::delivery::{Failure, Vetting};
+use shared::ids::SignalId;
 use shared::platform::account::Settings;
 use shared::platform::{BillingAccount, Interpretation, Platform, Thin};
 use shared::queue::task::{ThinTask, send};
@@ -13,8 +17,9 @@ use shared::recovery::Signal;
 use shared::secret::Secret;
 use shared::signature;
 use shared::store::{Accounts, Claimed};
-use shared::time::{Clock, later};
+use shared::time::{Clock, SystemClock, later};
 use shared::transport::Answer;
+use shared::transport::https::Https;
 use tests::scene::Scene;
 use tests::stories::{STRIPE_SECRET, account, signal};
 
@@ -387,6 +392,46 @@ async fn a_death_after_the_answer_is_kept_asks_nobody_again() -> Result<()> {
             list(&intent(&scene, "inv_r100").await?, "/attempts").len(),
             1
         );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_platform_on_the_network_is_asked_until_it_answers() -> Result<()> {
+    let api = PlatformApi::new(Secret::new("key"));
+    api.put(Kind::RecurlyTransaction, serde_json::from_str(TRANSACTION)?);
+    api.put(Kind::RecurlyInvoice, serde_json::from_str(INVOICE)?);
+    api.script([Turn::Status(503), Turn::Serve, Turn::After(429, 60)]);
+    let serving = api.start().await?;
+    let vetting = Vetting::new(vec!["127.0.0.0/8".parse()?], None);
+    let https = Https::new(vetting, Arc::new(SystemClock))?;
+    let scene = Scene::with_platforms(Arc::new(https)).await?;
+    let mut account = recurly(Some("key"))?;
+    account.settings.api_base_url = Some(serving.base_url());
+    keep(&scene, &account).await?;
+    send(&scene.queues, [notified(None)?]).await?;
+    wait(&scene, SignedDuration::from_mins(5)).await?;
+    let got: Vec<_> = api.asked().iter().filter_map(|it| it.status).collect();
+    assert_eq!(got, [503, 200, 429, 200, 200]);
+    let intent = intent(&scene, "inv_r100").await?;
+    assert_eq!(text(&intent, "/attempts/0/enrichment"), "enriched");
+
+    for (turn, problem) in [
+        (Turn::NotJson, "not_understood"),
+        (Turn::WrongKinds, "not_understood"),
+        (Turn::Huge, "not_understood"),
+        (Turn::Endless, "not_understood"),
+        (Turn::Status(403), "refused"),
+    ] {
+        api.script([turn]);
+        let mut task = notified(None)?;
+        if let Task::Thin(ThinTask { thin, .. }) = &mut task {
+            thin.id = SignalId::parse(format!("{turn:?}").replace(['(', ')'], "_"))?;
+        }
+        send(&scene.queues, [task]).await?;
+        wait(&scene, SignedDuration::from_mins(5)).await?;
+        let newest = scene.events().await?.pop().unwrap_or_default();
+        assert_eq!(text(&newest, "/data/problem"), problem, "{turn:?}");
     }
     Ok(())
 }

@@ -3,4 +3,5 @@
 mod billing;
 mod enrichment;
 mod guards;
+mod record_back;
 mod walk;
