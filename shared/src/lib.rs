@@ -4,7 +4,7 @@
 //! ```text
 //! billing platform -> ingest -> q:recover -> recover -> q:fanout -> fanout -> q:deliver -> deliver -> endpoint
 //! payment backend  -> publish -> q:fanout
-//!                                                  sweep: parked deliveries -> q:deliver, dead letters -> table
+//!                            sweep: due retries -> q:fanout, parked deliveries -> q:deliver, dead letters -> table
 //! payment backend  -> decide -> ASE, and back
 //! operator         -> console: tenants, keys, endpoints, billing accounts; events, deliveries, replay
 //! ```
