@@ -130,7 +130,10 @@ impl Recover {
             let request = match line.api.enrich(thin, &answers) {
                 Ok(Enriching::Ask(request)) => request,
                 Ok(Enriching::Signal(mut signal)) => {
-                    if let Some(charge) = &mut signal.charge {
+                    // An adapter that did not find the charge says so itself.
+                    if let Some(charge) = &mut signal.charge
+                        && charge.details.enrichment == Enrichment::NotNeeded
+                    {
                         charge.details.enrichment = Enrichment::Enriched;
                     }
                     return Asked::Told(Enriched::Signal(signal));

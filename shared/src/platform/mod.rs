@@ -127,7 +127,7 @@ impl Platform {
     #[must_use]
     pub fn api(self) -> Option<&'static dyn Api> {
         match self {
-            Self::Stripe => None,
+            Self::Stripe => Some(&stripe::Stripe),
             Self::Recurly => Some(&recurly::Recurly),
             Self::Chargebee => Some(&chargebee::Chargebee),
         }

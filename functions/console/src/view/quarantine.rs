@@ -104,6 +104,10 @@ impl About {
             },
             Ok(Task::Thin(task)) => Self {
                 signal: Some(task.thin.id),
+                resource: task
+                    .thin
+                    .told
+                    .map(|told| told.intent.invoice_id.as_str().to_owned()),
                 ..Self::default()
             },
             Ok(
