@@ -3,7 +3,7 @@
 use super::Lever::{Cancel, Pause, Resume, RetryNow};
 use super::SignalKind::{InvoiceCancelled, PaymentFailed, PaymentPending, PaymentSucceeded};
 use super::scene::Happening::{Passed, Pulled, Reported, Told, ToldAgain};
-use super::scene::{Happening, Invoice};
+use super::scene::Invoice;
 use super::*;
 
 const HOUR: u32 = 3600;
@@ -46,7 +46,7 @@ fn what_happens_to_an_invoice_leaves_its_retries_so() {
     let failed = Told(PaymentFailed, 1);
     let failed_again = Told(PaymentFailed, 2);
     let step = Passed(3 * HOUR);
-    let cases: Vec<(&str, Terms, Vec<Happening>, (&str, u32))> = vec![
+    let cases = [
         (
             "a first charge that succeeds",
             cascading(),
@@ -315,7 +315,7 @@ fn what_happens_to_an_invoice_leaves_its_retries_so() {
     for (name, terms, happenings, (stage, told)) in cases {
         let mut invoice = Invoice::new(terms);
         for happening in happenings {
-            invoice.happen(happening);
+            invoice.happen(&happening);
             invoice.holds();
         }
         let got = standing(invoice.intent.as_ref());
@@ -326,16 +326,16 @@ fn what_happens_to_an_invoice_leaves_its_retries_so() {
 #[test]
 fn two_invoices_of_one_token_are_never_due_at_once() {
     let mut one = Invoice::new(cascading());
-    one.happen(Told(PaymentFailed, 1));
-    one.happen(Passed(3 * HOUR));
+    one.happen(&Told(PaymentFailed, 1));
+    one.happen(&Passed(3 * HOUR));
     assert_eq!(standing(one.intent.as_ref()).0, "due 1.1");
     // Another invoice of the same token, which knows the same ledger.
     let mut other = Invoice::named("in_2", cascading());
     other.now = one.now;
     other.ledger = one.ledger.clone();
-    other.happen(Told(PaymentFailed, 7));
-    other.happen(Pulled(RetryNow));
-    other.happen(Passed(60));
+    other.happen(&Told(PaymentFailed, 7));
+    other.happen(&Pulled(RetryNow));
+    other.happen(&Passed(60));
     assert_eq!(standing(other.intent.as_ref()).0, "planned");
     let claimed = one.ledger.as_ref().and_then(|ledger| ledger.claim.clone());
     let until = claimed.map(|claim| claim.until);
@@ -347,8 +347,8 @@ fn two_invoices_of_one_token_are_never_due_at_once() {
     // Once the first is answered, the token is free.
     one.now = other.now;
     one.ledger = other.ledger.clone();
-    one.happen(Reported(false));
+    one.happen(&Reported(false));
     other.ledger = one.ledger.clone();
-    other.happen(Passed(2 * HOUR));
+    other.happen(&Passed(2 * HOUR));
     assert_eq!(standing(other.intent.as_ref()).0, "due 1.1");
 }

@@ -50,11 +50,11 @@ proptest! {
     ) {
         let mut invoice = Invoice::new(terms);
         for happening in happenings {
-            invoice.happen(happening);
+            invoice.happen(&happening);
             invoice.holds();
         }
         for _ in 0..400 {
-            invoice.happen(Happening::Passed(24 * 3600));
+            invoice.happen(&Happening::Passed(24 * 3600));
             invoice.holds();
         }
         let due = invoice.intent.and_then(|intent| intent.retry.due_at());

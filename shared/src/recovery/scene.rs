@@ -178,8 +178,8 @@ impl Invoice {
         assert!(last.is_none_or(|(_, at)| *at < self.now || before.unanswered().is_some()));
     }
 
-    pub(super) fn happen(&mut self, happening: Happening) {
-        match happening {
+    pub(super) fn happen(&mut self, happening: &Happening) {
+        match *happening {
             Happening::Told(kind, charge) => {
                 let charge = (kind != SignalKind::InvoiceCancelled).then(|| format!("ch_{charge}"));
                 let signal = self.signal(kind, charge, None);

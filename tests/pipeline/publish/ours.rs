@@ -18,7 +18,7 @@ async fn no_backend_can_publish_an_event_that_is_ours_to_make() -> anyhow::Resul
     }
     assert_eq!(
         ours.len(),
-        7,
+        10,
         "what recovery tells, and what an ASE is asked"
     );
     let unknown = "recovery.not_known_yet";
