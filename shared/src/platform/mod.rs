@@ -1,7 +1,7 @@
-//! Billing platforms: one file each, one neutral [`Signal`] out.
+//! Billing platforms: one module each, one neutral [`Signal`] out.
 //!
 //! An adapter knows its platform's signature, its notification's form and its money. Everything behind it speaks
-//! of signals. To add a platform: a file here with a type that is an [`Adapter`], its line in [`Platform`], its
+//! of signals. To add a platform: a module here with a type that is an [`Adapter`], its line in [`Platform`], its
 //! fixtures; nothing else changes.
 
 pub mod account;
