@@ -1,7 +1,8 @@
 //! What the adapter of each platform makes of each of its fixtures: the neutral record, as a golden file.
 //!
 //! Fixtures are the webhooks `tests/fixtures/<platform>/*.json`; what is made of each is
-//! `tests/golden/signals/<platform>/` under the same name.
+//! `tests/golden/signals/<platform>/` under the same name, and what is made of it together with the answers of the
+//! platform's API (`tests/fixtures/<platform>/api/*.json`) is in `enriched/` there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use shared::config::environment;
 use shared::ids::{ConnectorAccountId, ProfileId, TenantId};
 use shared::platform::account::{Locked, Settings};
-use shared::platform::{BillingAccount, Interpretation, Platform};
+use shared::platform::{BillingAccount, Enriching, Interpretation, Platform};
 use shared::secret::Secret;
 use shared::signature::{basic, recurly, stripe};
 
@@ -36,6 +37,87 @@ fn every_fixture_of_every_platform_becomes_the_record_that_is_kept() {
         seen > 20,
         "the fixtures are where this test looks for them: {seen}"
     );
+}
+
+#[test]
+fn what_a_platform_answers_becomes_the_record_that_is_kept() {
+    let (stripe, recurly) = (Platform::Stripe, Platform::Recurly);
+    let paid = "invoice_payments.paid";
+    let cases: &[(Platform, &str, &[&str])] = &[
+        (stripe, "invoice.payment_failed", &["charge.failed"]),
+        (
+            stripe,
+            "invoice.payment_failed.basil",
+            &["invoice_payments.open", "charge.failed"],
+        ),
+        (stripe, "invoice.paid", &["charge.succeeded"]),
+        (stripe, "invoice.paid.basil", &[paid, "charge.succeeded"]),
+        (stripe, "invoice.payment_succeeded", &["charge.succeeded"]),
+        (
+            recurly,
+            "payment.failed",
+            &["transaction.declined", "invoice.past_due"],
+        ),
+        (
+            recurly,
+            "payment.succeeded",
+            &["transaction.success", "invoice.paid"],
+        ),
+        (
+            recurly,
+            "payment.processing",
+            &["transaction.processing", "invoice.processing"],
+        ),
+        (
+            recurly,
+            "payment.scheduled",
+            &["transaction.processing", "invoice.processing"],
+        ),
+        (
+            recurly,
+            "payment.voided",
+            &["transaction.success", "invoice.paid"],
+        ),
+        (
+            recurly,
+            "payment.transaction_status_updated",
+            &["transaction.success", "invoice.paid"],
+        ),
+        (
+            recurly,
+            "charge_invoice.processing",
+            &["invoice.processing", "transaction.processing"],
+        ),
+        (
+            recurly,
+            "charge_invoice.paid",
+            &["invoice.paid", "transaction.success"],
+        ),
+        (recurly, "charge_invoice.failed", &["invoice.failed"]),
+        (recurly, "charge_invoice.reopened", &["invoice.past_due"]),
+        (recurly, "charge_invoice.updated", &["invoice.voided"]),
+    ];
+    for (platform, webhook, answers) in cases {
+        let folder = root().join("fixtures").join(platform.as_str());
+        let read = |name: &str| fs::read(folder.join(format!("{name}.json"))).expect("a fixture");
+        let record = interpreted(*platform, &read(webhook));
+        let thin = record.get("thin").expect("it is thin").clone();
+        let thin = serde_json::from_value(thin).expect("a notification that was kept");
+        let answers: Vec<_> = answers
+            .iter()
+            .map(|answer| read(&format!("api/{answer}")).into())
+            .collect();
+        let api = platform.api().expect("it can be asked");
+        let record = match api.enrich(&thin, &answers) {
+            Ok(Enriching::Signal(signal)) => json!({ "signal": signal }),
+            Ok(Enriching::Ignored(ignored)) => json!({ "ignored": ignored }),
+            Ok(Enriching::Ask(request)) => panic!("{webhook}: {} is asked too", request.path),
+            Err(error) => json!({ "error": error.to_string() }),
+        };
+        let name = format!("{webhook}.json");
+        let folder = Path::new(platform.as_str()).join("enriched");
+        golden(&folder.join(name), &record);
+    }
 }
 
 fn root() -> PathBuf {

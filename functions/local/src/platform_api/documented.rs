@@ -16,7 +16,7 @@ pub(super) fn error(request: &Request, status: StatusCode) -> (StatusCode, Value
     let error = if request.path.contains("/v1/") {
         json!({"error": {"type": "invalid_request_error", "message": said}})
     } else if request.path.ends_with("/record_payment") {
-        json!({"message": said, "api_error_code": "error", "http_status_code": status.as_u16()})
+        json!({"message": said, "api_error_code": "invalid_request", "http_status_code": status.as_u16()})
     } else {
         json!({"error": {"type": "error", "message": said, "params": []}})
     };
@@ -163,7 +163,7 @@ impl PlatformApi {
                 (StatusCode::OK, answer)
             }
             Some(refused) => refused,
-            None => error(request, StatusCode::BAD_REQUEST),
+            None => error(request, StatusCode::CONFLICT),
         }
     }
 
