@@ -250,7 +250,7 @@ async fn the_flow_costs_what_the_budget_says() -> Result<()> {
         ("the endpoints of a tenant", 1, 1, 0),
         ("a billing account", 1, 1, 0),
         ("list events", 8, 0, 8),
-        ("list intents", 8, 0, 8),
+        ("list intents", 9, 1, 8),
     ];
     assert_eq!(got, want);
     Ok(())

@@ -3,13 +3,14 @@
 
 use anyhow::Result;
 use futures::future::try_join_all;
+use shared::decision::Policy;
 use shared::recovery::{
     Claim, EndReason, Intent, IntentKey, Issue, Network, SignalKind, Stage, State, Stop,
     TokenLedger,
 };
 use shared::store::{
-    DueIntents, IntentList, IntentQuery, IntentStep, IntentSummary, Intents, LedgerStep, Saved,
-    Version,
+    DueIntents, IntentList, IntentQuery, IntentStep, IntentSummary, Intents, LedgerStep, Made,
+    Saved, TenantRecord, Tenants, Version,
 };
 use tests::sample::{acme, at, intent, intent_key, signal, tenant};
 use tests::table::Table;
@@ -415,7 +416,7 @@ async fn listed(table: &Table, query: IntentQuery) -> Result<(Vec<IntentSummary>
 #[tokio::test]
 async fn intents_are_listed_newest_first_page_by_page_and_by_state() -> Result<()> {
     let table = Table::start().await?;
-    let store = table.store();
+    let store = table.store_of(&[acme()]).await?;
     let mut want = Vec::new();
     for n in 1..=30_u32 {
         let last = if n % 3 == 0 {
@@ -490,5 +491,42 @@ async fn settle(table: &Table, key: &IntentKey) -> Result<()> {
     intent.join(&paid, at(9));
     let step = IntentStep::alone(&intent, Some(read.version));
     assert_eq!(store.save_step(&acme(), &step, at(9)).await?, Saved::Stored);
+    Ok(())
+}
+
+#[tokio::test]
+async fn intents_of_a_deleted_tenant_are_not_listed_for_who_has_its_name_now() -> Result<()> {
+    let table = Table::start().await?;
+    let store = table.store_of(&[acme()]).await?;
+    let list = async || {
+        let query = IntentQuery {
+            limit: 7,
+            ..IntentQuery::default()
+        };
+        let (listed, _) = listed(&table, query).await?;
+        let names = listed.into_iter().map(|it| it.key.invoice_id.to_string());
+        anyhow::Ok(names.collect::<Vec<_>>())
+    };
+    let open = async |invoice: &str, second| {
+        let first = signal(invoice, 1, SignalKind::PaymentFailed);
+        let intent = Intent::open(&first, at(second)).expect("it tells of an invoice");
+        let step = IntentStep::alone(&intent, None);
+        store.save_step(&acme(), &step, at(second)).await
+    };
+    assert_eq!(open("in_old", 5).await?, Saved::Stored);
+    assert_eq!(list().await?, ["in_old"]);
+    assert!(store.delete_tenant(&acme(), at(10)).await?);
+    assert_eq!(list().await?, Vec::<String>::new());
+    let free = 10 + (30 + 14) * 24 * 3600;
+    let anew = TenantRecord {
+        id: acme(),
+        display_name: None,
+        decisions: Policy::default(),
+        created_at: at(free),
+    };
+    assert_eq!(store.put_tenant(&anew).await?, Made::New);
+    assert_eq!(list().await?, Vec::<String>::new());
+    assert_eq!(open("in_new", free).await?, Saved::Stored);
+    assert_eq!(list().await?, ["in_new"]);
     Ok(())
 }

@@ -120,7 +120,7 @@ pub struct IntentQuery {
 /// Intents of a tenant, for whoever looks for them.
 #[async_trait]
 pub trait IntentList: Send + Sync {
-    /// Lists intents of a tenant, those opened last first. A page of a filtered list may hold fewer than asked for, even
+    /// Lists intents of a tenant, opened since the tenant was made, those opened last first. A page of a filtered list may hold fewer than asked for, even
     /// none, and yet not be the last: that is what `next` tells.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use shared::recovery::{
 };
 use shared::store::{IntentStep, Intents, Saved};
 
-use crate::support::{World, tenant_id};
+use crate::support::{START, World, tenant_id};
 
 pub(crate) fn signal(id: &str, kind: SignalKind, status: Status, second: i64) -> Signal {
     let amount = Money {
@@ -389,7 +389,9 @@ async fn the_two_forms_of_the_path_are_told_apart_and_not_mixed() {
 fn invoice(id: &str, kind: SignalKind, second: i64) -> Intent {
     let mut told = signal("evt_1", kind, Status::Failed, second);
     told.intent.invoice_id = InvoiceId::parse(id).expect("a valid id");
-    let mut intent = Intent::open(&told, told.order.at).expect("it tells of an invoice");
+    let began: jiff::Timestamp = START.parse().expect("a time");
+    let opened_at = began + jiff::SignedDuration::from_secs(second);
+    let mut intent = Intent::open(&told, opened_at).expect("it tells of an invoice");
     intent.join(&told, told.order.at);
     intent
 }
@@ -429,7 +431,7 @@ async fn intents_are_listed_the_latest_first_page_by_page() {
         "currency": "EUR",
         "state": "open",
         "since": "2026-01-01T00:00:03.000Z",
-        "opened_at": "2026-01-01T00:00:03.000Z",
+        "opened_at": "2026-11-22T09:00:03.000Z",
         "tried": 3,
         "retry": {"stage": "idle", "told": 0},
     });
@@ -437,7 +439,7 @@ async fn intents_are_listed_the_latest_first_page_by_page() {
 
     let (ids, _) = list("?state=cancelled").await;
     assert_eq!(ids, ["in_2"]);
-    let (ids, _) = list("?since=2026-01-01T00:00:02Z").await;
+    let (ids, _) = list("?since=2026-11-22T09:00:02Z").await;
     assert_eq!(ids, ["in_4", "in_3"]);
     let (mut seen, mut cursor) = (Vec::new(), String::new());
     for _ in 0..9 {

@@ -101,8 +101,18 @@ impl IntentList for DynamoStore {
         tenant: &TenantId,
         query: &IntentQuery,
     ) -> Result<Page<IntentSummary, String>, StoreError> {
+        let nothing = Page {
+            items: Vec::new(),
+            next: None,
+        };
+        let found = self.get(&item::tenant_key(tenant), false).await?;
+        let Some(record) = found.as_ref().map_or(Ok(None), item::tenant)? else {
+            return Ok(nothing);
+        };
+        // Intents that did not end outlast a deleted tenant; who has its name by now must not see them.
+        let since = query.since.max(Some(record.created_at));
         self.newest(Newest {
-            finds: item::find_intents(tenant, query),
+            finds: item::find_intents(tenant, query, since),
             cursor: query.cursor.as_ref(),
             limit: query.limit,
             entry: item::intent_summary,

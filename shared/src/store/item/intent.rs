@@ -118,10 +118,14 @@ pub(crate) fn intent_place(item: &Item) -> Result<String, StoreError> {
     Fields(item).text(TIME_SK).map(str::to_owned)
 }
 
-/// One find per shard for a list of intents; none if nothing can lie between the bounds. An entry that is exactly at
+/// One find per shard for a list of intents opened since; none if nothing can lie between the bounds. An entry that is exactly at
 /// the query's cursor is found as well.
-pub(crate) fn find_intents(tenant: &TenantId, query: &IntentQuery) -> Vec<Find> {
-    let since = sortable_up(query.since.unwrap_or(Timestamp::UNIX_EPOCH));
+pub(crate) fn find_intents(
+    tenant: &TenantId,
+    query: &IntentQuery,
+    since: Option<Timestamp>,
+) -> Vec<Find> {
+    let since = sortable_up(since.unwrap_or(Timestamp::UNIX_EPOCH));
     let until = query.cursor.as_deref().unwrap_or(END);
     if since.as_str() > until {
         return Vec::new();
