@@ -1,7 +1,7 @@
 //! Prints what a million events cost: `cargo bill`.
 
 use tests::bill::{Bill, Durations};
-use tests::tally::{published, published_in_tens, webhooks};
+use tests::tally::{published, published_in_tens, retried, webhooks};
 
 /// So many are run; usage per event does not depend on it.
 const EVENTS: usize = 1_000;
@@ -19,6 +19,10 @@ async fn main() -> anyhow::Result<()> {
             published_in_tens(EVENTS).await?,
         ),
         ("Billing webhooks through recovery", webhooks(EVENTS).await?),
+        (
+            "Failed payments that are to be charged again, of which two events tell",
+            retried(EVENTS).await?,
+        ),
     ];
     for (name, usage) in stories {
         println!(

@@ -1,7 +1,7 @@
 //! The bill is a test: what a million events cost, counted exactly.
 
 use tests::bill::{Bill, Durations};
-use tests::tally::{published, published_in_tens, webhooks};
+use tests::tally::{published, published_in_tens, retried, webhooks};
 
 /// Micro-dollars.
 const DOLLAR: u64 = 1_000_000;
@@ -34,6 +34,19 @@ async fn a_million_billing_webhooks_cost_at_most_eight_dollars() -> anyhow::Resu
     println!("{bill}");
     assert!(
         bill.http_api <= 8 * DOLLAR && bill.function_url <= 7 * DOLLAR,
+        "\n{bill}"
+    );
+    Ok(())
+}
+
+/// A merchant is told twice for each of them, and the intent is written in one transaction with its token's ledger.
+#[tokio::test]
+async fn a_million_failed_payments_that_are_planned_anew_cost_at_most_ten_and_a_half_dollars()
+-> anyhow::Result<()> {
+    let bill = Bill::per_million(retried(1_000).await?, 1_000, Durations::default());
+    println!("{bill}");
+    assert!(
+        bill.http_api <= 21 * DOLLAR / 2 && bill.function_url <= 19 * DOLLAR / 2,
         "\n{bill}"
     );
     Ok(())

@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use axum::Router;
 use axum::body::Body;
+use data_encoding::BASE64;
 use http::{Request as HttpRequest, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use local::embedded::{Embedded, TABLE};
@@ -42,6 +43,8 @@ pub const SHOP_SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8
 pub const SHOP_URL: &str = "https://shop.example/hook";
 /// The short form of the door's path.
 pub const DOOR: &str = "/v2/webhooks/revenue_recovery/pro_1/mca_1";
+/// What Chargebee proves itself with.
+const CHARGEBEE_PAIR: (&str, &str) = ("payrelay", "m3hT0vq7Zs9LxR2cKp5wBn8d");
 /// When every scene begins: the time of the fixtures, nearly.
 pub const BEGIN: i64 = 1_735_689_700;
 
@@ -277,6 +280,38 @@ impl Scene {
             stripe::HEADER,
             signature.context("the secret is not empty")?,
         );
+        self.send(request.body(Body::from(body.to_owned()))?).await
+    }
+
+    /// Has the tenant bill by Chargebee too, on these terms.
+    ///
+    /// # Errors
+    /// If the API refuses it.
+    pub async fn put_chargebee(&self, terms: Value) -> Result<Value> {
+        let (user, password) = CHARGEBEE_PAIR;
+        let mut body = json!({
+            "platform": "chargebee",
+            "basic": [{ "user": user, "password": password }],
+        });
+        if let (Some(body), Some(terms)) = (body.as_object_mut(), terms.as_object()) {
+            body.extend(terms.clone());
+        }
+        let path = format!("/v1/tenants/{TENANT}/billing-accounts/pro_1/mca_chargebee");
+        self.operator("PUT", &path, body).await
+    }
+
+    /// Posts a Chargebee webhook for the account of [`Scene::put_chargebee`].
+    ///
+    /// # Errors
+    /// If the request can't be made.
+    pub async fn chargebee(&self, body: &str) -> Result<Answer> {
+        let (user, password) = CHARGEBEE_PAIR;
+        let pair = BASE64.encode(format!("{user}:{password}").as_bytes());
+        let request = HttpRequest::builder()
+            .method("POST")
+            .uri("/v2/webhooks/revenue_recovery/pro_1/mca_chargebee")
+            .header("content-type", "application/json")
+            .header("authorization", format!("Basic {pair}"));
         self.send(request.body(Body::from(body.to_owned()))?).await
     }
 

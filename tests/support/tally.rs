@@ -14,6 +14,8 @@ use crate::stories::{TENANT, event};
 
 const FAILED: &str = include_str!("../fixtures/stripe/invoice.payment_failed.json");
 
+const DECLINED: &str = include_str!("../fixtures/chargebee/payment_failed.json");
+
 /// The usage of `count` billing webhooks of as many invoices, from the door to the merchant.
 ///
 /// # Errors
@@ -29,6 +31,29 @@ pub async fn webhooks(count: usize) -> Result<Usage> {
         scene.till.door();
     }
     finish(&scene, count).await
+}
+
+/// The usage of `count` failed payments of as many invoices and tokens, each of which is planned to be charged again: a
+/// merchant is told of both.
+///
+/// # Errors
+/// If not every one of them is delivered.
+pub async fn retried(count: usize) -> Result<Usage> {
+    let scene = Scene::start().await?;
+    scene.put_chargebee(json!({ "mode": "cascading" })).await?;
+    let _set_up = scene.usage();
+    for number in 0..count {
+        let body = DECLINED
+            .replace("ev_AzyCbe1001", &format!("ev_AzyCbe{number:04}"))
+            .replace("INV-1001", &format!("INV-{number:04}"))
+            .replace("txn_Azy2001", &format!("txn_Azy{number:04}"))
+            .replace("ch_3QfA1", &format!("ch_3QfA{number:04}"))
+            .replace("pm_1Qbb", &format!("pm_1Qbb{number:04}"));
+        let answer = scene.chargebee(&body).await?;
+        ensure!(answer.status == 200, "{} {}", answer.status, answer.body);
+        scene.till.door();
+    }
+    finish(&scene, 2 * count).await
 }
 
 /// What the tenant's Rafiki signs with.
