@@ -4,14 +4,15 @@ use data_encoding::HEXLOWER;
 use serde_json::Value;
 use shared::entropy::{Entropy, SeededEntropy};
 use shared::ids::TenantId;
-use shared::queue::{Queue, Task};
-use shared::recovery::Intent;
+use shared::queue::Queue;
+use shared::recovery::{Intent, SignalKind};
 use shared::store::{IntentStep, Intents, Saved, StoreError};
 use shared::time::Clock;
+use tests::sample::signal;
 use tests::scene::Scene;
-use tests::stories::{TENANT, signal};
+use tests::stories::TENANT;
 
-use crate::{FAILED, PAID, list, text};
+use crate::{PAID, list, text};
 
 /// So much text that does not deflate well.
 fn noise(length: usize) -> String {
@@ -27,15 +28,13 @@ fn noise(length: usize) -> String {
 async fn a_signal_for_which_an_intent_has_no_room_is_set_aside() -> anyhow::Result<()> {
     let scene = Scene::start().await?;
     let tenant = TenantId::parse(TENANT)?;
-    let Task::Signal(task) = signal(FAILED)? else {
-        anyhow::bail!("the fixture is a signal");
-    };
+    let failed = signal("in_1QfInv", 1, SignalKind::PaymentFailed);
     // As full as it gets, to 64 characters.
     let (mut fits, mut over) = (500_000, 800_000);
     let mut version = None;
     while fits + 64 < over {
         let length = (fits + over) / 2;
-        let mut told = task.signal.clone();
+        let mut told = failed.clone();
         if let Some(decline) = told
             .charge
             .as_mut()
