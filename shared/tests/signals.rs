@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use shared::config::environment;
 use shared::ids::{ConnectorAccountId, ProfileId, TenantId};
 use shared::platform::account::{Locked, Settings};
+use shared::platform::custom::Report;
 use shared::platform::{BillingAccount, Enriching, Interpretation, Platform};
 use shared::secret::Secret;
 use shared::signature::{basic, recurly, stripe};
@@ -120,6 +121,23 @@ fn what_a_platform_answers_becomes_the_record_that_is_kept() {
     }
 }
 
+#[test]
+fn every_report_becomes_the_record_that_is_kept() {
+    let reports = fixtures("custom");
+    assert!(!reports.is_empty());
+    for fixture in reports {
+        let body = fs::read_to_string(&fixture).expect("a fixture can be read");
+        let report = Report::read(&body).expect("it is a report");
+        let signal = report.signal(&account(Platform::Custom), now());
+        let signal = signal.expect("it is the merchant's to tell");
+        let name = fixture.file_name().expect("a fixture has a name");
+        golden(
+            &Path::new("custom").join(name),
+            &json!({ "signal": signal }),
+        );
+    }
+}
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests")
 }
@@ -138,8 +156,8 @@ fn fixtures(folder: &str) -> Vec<PathBuf> {
     files
 }
 
-fn interpreted(platform: Platform, body: &[u8]) -> Value {
-    let account = BillingAccount {
+fn account(platform: Platform) -> BillingAccount {
+    BillingAccount {
         tenant: TenantId::parse("acme").expect("a valid id"),
         profile_id: ProfileId::parse("pro_1").expect("a valid id"),
         connector_account_id: ConnectorAccountId::parse("mca_1").expect("a valid id"),
@@ -148,12 +166,19 @@ fn interpreted(platform: Platform, body: &[u8]) -> Value {
         api_key: None,
         locked: Locked::default(),
         settings: Settings::default(),
-    };
-    let now = Timestamp::from_second(1_735_689_700).expect("a time in range");
+    }
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_736_035_200).expect("a time in range")
+}
+
+fn interpreted(platform: Platform, body: &[u8]) -> Value {
+    let (account, now) = (account(platform), now());
     let (name, value) = proof(platform, body, now);
     let value = HeaderValue::try_from(value).expect("a header of ASCII");
     let headers = HeaderMap::from_iter([(name, value)]);
-    let adapter = platform.adapter();
+    let adapter = platform.adapter().expect("it has webhooks");
     let proof = adapter
         .verify(&headers, body, &account, now)
         .expect("it is genuine");
@@ -178,6 +203,7 @@ fn proof(platform: Platform, body: &[u8], now: Timestamp) -> (HeaderName, String
             recurly::sign(&secret, now, body),
         ),
         Platform::Chargebee => (AUTHORIZATION, basic::header(&secret)),
+        Platform::Custom => unreachable!("it has no webhooks"),
     };
     (name, value.expect("the secret protects"))
 }

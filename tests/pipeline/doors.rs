@@ -6,6 +6,7 @@ use axum::body::Body;
 use http::Request;
 use ingest::handler::{Ingest, router};
 use jiff::SignedDuration;
+use shared::access::Access;
 use shared::aws::{Account, Clients};
 use shared::entropy::SystemEntropy;
 use shared::queue::Queue;
@@ -40,6 +41,14 @@ fn usual() -> Sent {
         signed: true,
         age_s: 0,
         body: FAILED.to_owned(),
+    }
+}
+
+fn access(store: &Arc<DynamoStore>) -> Access {
+    Access {
+        credentials: store.clone(),
+        tenants: store.clone(),
+        operator_key_hash: String::new(),
     }
 }
 
@@ -301,6 +310,7 @@ async fn when_the_queue_or_the_table_can_not_be_reached_nothing_is_accepted_and_
         (
             "queue",
             Ingest {
+                access: access(scene.store()),
                 accounts: scene.store().clone(),
                 queues: dead_queue,
                 clock: scene.clock.clone(),
@@ -309,6 +319,7 @@ async fn when_the_queue_or_the_table_can_not_be_reached_nothing_is_accepted_and_
         (
             "table",
             Ingest {
+                access: access(&dead_store),
                 accounts: dead_store,
                 queues: Arc::new(scene.queues.clone()),
                 clock: scene.clock.clone(),

@@ -9,14 +9,15 @@ use http::Request;
 use ingest::handler::{Ingest, router};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use shared::ids::{ConnectorAccountId, ProfileId};
+use shared::access::Access;
+use shared::ids::{ConnectorAccountId, ProfileId, TenantId};
 use shared::platform::BillingAccount;
 use shared::platform::account::Locked;
 use shared::queue::Queue;
 use shared::queue::memory::MemoryQueues;
 use shared::secret::Secret;
 use shared::signature::stripe;
-use shared::store::{BillingAccounts, StoreError};
+use shared::store::{BillingAccounts, Credential, Credentials, KnownTenants, StoreError};
 use shared::time::Clock;
 use tests::scene::{BEGIN, DOOR, Scene};
 use tests::stories::{STRIPE_SECRET, account};
@@ -61,6 +62,23 @@ async fn a_billing_account_that_is_broken_says_so_and_what_was_sent_to_it_can_co
     scene.pass(SignedDuration::from_secs(11)).await?;
     assert_eq!(scene.webhook(FAILED).await?.status, 200);
     Ok(())
+}
+
+/// Keys of nobody.
+struct Nobody;
+
+#[async_trait]
+impl Credentials for Nobody {
+    async fn credential(&self, _hash: &str) -> Result<Option<Credential>, StoreError> {
+        Ok(None)
+    }
+}
+
+#[async_trait]
+impl KnownTenants for Nobody {
+    async fn is_known(&self, _tenant: &TenantId) -> Result<bool, StoreError> {
+        Ok(false)
+    }
 }
 
 /// A webhook signed now.
@@ -110,6 +128,11 @@ async fn only_what_a_locked_secret_may_have_signed_has_to_come_again() -> anyhow
             api_key,
         };
         let door = router(Ingest {
+            access: Access {
+                credentials: Arc::new(Nobody),
+                tenants: Arc::new(Nobody),
+                operator_key_hash: String::new(),
+            },
             accounts: Arc::new(One(account)),
             queues: Arc::new(queues.clone()),
             clock: clock.clone(),

@@ -47,7 +47,7 @@ pub fn signal(body: &str) -> Result<Task> {
         HeaderName::from_static(stripe::HEADER),
         HeaderValue::from_str(&header)?,
     );
-    let adapter = account.platform.adapter();
+    let adapter = account.platform.adapter().context("it has webhooks")?;
     let proof = adapter.verify(&headers, body.as_bytes(), &account, now)?;
     match adapter.interpret(body.as_bytes(), &account, &proof)? {
         Interpretation::Signal(signal) => Ok(Task::Signal(SignalTask {

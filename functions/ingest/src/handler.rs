@@ -1,12 +1,15 @@
-//! A webhook in, a signal on the queue: account, signature on the raw bytes, meaning, one durable write, answer.
+//! A webhook in, a signal on the queue: account, signature on the raw bytes, meaning, one durable write, answer. What a
+//! merchant reports itself comes in beside it ([`crate::report`]).
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::response::Response;
 use axum::routing::post;
+use shared::access::Access;
 use shared::body::receive_json;
 use shared::ids::{ConnectorAccountId, ProfileId, TenantId};
 use shared::platform::{BillingAccount, Interpretation};
@@ -26,6 +29,8 @@ pub const BODY_MOST: usize = 256 * 1024;
 /// What the door may use.
 #[derive(Clone)]
 pub struct Ingest {
+    /// Whose keys open it for reports.
+    pub access: Access,
     /// Billing accounts by their pair of ids.
     pub accounts: Arc<dyn BillingAccounts>,
     /// Where signals go.
@@ -45,6 +50,7 @@ pub fn router(ingest: Ingest) -> Router {
             "/v2/webhooks/recovery/{merchant_id}/{profile_id}/{connector_id}",
             post(long_form),
         )
+        .route("/v1/tenants/{tenant}/recovery/attempts", post(reported))
         .method_not_allowed_fallback(async || Problem::method_not_allowed().response())
         .fallback(async || Problem::no_such_path().response())
         .layer(DefaultBodyLimit::disable())
@@ -67,6 +73,23 @@ async fn long_form(
     ingest
         .answer(Some(&merchant), &profile, &account, request)
         .await
+}
+
+async fn reported(
+    State(ingest): State<Ingest>,
+    tenant: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response {
+    // What is no text can be no tenant, and is refused as such.
+    let tenant = tenant.map_or_else(|_| String::new(), |Path(tenant)| tenant);
+    let response = match ingest.report(&tenant, request).await {
+        Ok(accepted) => accepted.response(),
+        Err(refusal) => {
+            warn!(tenant, error = %refusal, cause = refusal.detail(), "report refused");
+            refusal.response()
+        }
+    };
+    response.map(Body::from)
 }
 
 impl Ingest {
@@ -99,7 +122,7 @@ impl Ingest {
         response.map(Body::from)
     }
 
-    async fn find(
+    pub(crate) async fn find(
         &self,
         merchant: Option<&str>,
         profile: &str,
@@ -119,7 +142,7 @@ impl Ingest {
     async fn take(&self, account: &BillingAccount, request: Request) -> Result<Accepted, Refusal> {
         let (parts, body) = request.into_parts();
         let body = receive_json(&parts.headers, body, BODY_MOST).await?;
-        let adapter = account.platform.adapter();
+        let adapter = account.platform.adapter().ok_or(Refusal::NoWebhooks)?;
         let proof = adapter
             .verify(&parts.headers, &body, account, self.clock.now())
             .map_err(|error| unproved(account, error))?;

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use ingest::handler::{Ingest, router};
 use jiff::SignedDuration;
+use shared::access::Access;
 use shared::aws::{Account, Clients};
 use shared::config::{Settings, environment};
 use shared::entropy::SystemEntropy;
 use shared::queue::Queue;
 use shared::queue::sqs::SqsQueues;
-use shared::store::CachedAccounts;
 use shared::store::dynamo::DynamoStore;
+use shared::store::{CachedAccounts, CachedCredentials, CachedTenants};
 use shared::telemetry::{Style, init};
 use shared::time::{Clock, SystemClock};
 
@@ -19,12 +20,10 @@ use shared::time::{Clock, SystemClock};
 async fn main() -> anyhow::Result<()> {
     init(Style::Json);
     let mut settings = Settings::new(&environment);
-    let (table, keyring, queue) = (
-        settings.table(),
-        settings.seal_keys(),
-        settings.queue(Queue::Recover),
-    );
-    let ((table, keyring), queue) = settings.finish(table.zip(keyring).zip(queue))?;
+    let (table, keyring) = (settings.table(), settings.seal_keys());
+    let (queue, operator) = (settings.queue(Queue::Recover), settings.operator_key_hash());
+    let found = settings.finish(table.zip(keyring).zip(queue).zip(operator))?;
+    let (((table, keyring), queue), operator_key_hash) = found;
     let account = Account::from_lookup(&environment)
         .map_err(|problem| anyhow!(problem))
         .context("AWS")?;
@@ -32,15 +31,20 @@ async fn main() -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     // The door only reads, so nothing is kept for any time.
     let entropy = Arc::new(SystemEntropy);
-    let store = DynamoStore::new(
+    let store = Arc::new(DynamoStore::new(
         clients.dynamodb(),
         table,
         keyring,
         entropy,
         SignedDuration::ZERO,
-    );
+    ));
     let door = Ingest {
-        accounts: Arc::new(CachedAccounts::new(Arc::new(store), clock.clone())),
+        access: Access {
+            credentials: Arc::new(CachedCredentials::new(store.clone(), clock.clone())),
+            tenants: Arc::new(CachedTenants::new(store.clone(), clock.clone())),
+            operator_key_hash,
+        },
+        accounts: Arc::new(CachedAccounts::new(store, clock.clone())),
         queues: Arc::new(SqsQueues::new(clients.sqs(), [queue])),
         clock,
     };

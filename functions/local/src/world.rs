@@ -143,23 +143,25 @@ impl World {
             quarantine: store.clone(),
             clock: clock.clone(),
         };
+        let access = Access {
+            credentials: Arc::new(CachedCredentials::new(store.clone(), clock.clone())),
+            tenants: Arc::new(CachedTenants::new(store.clone(), clock.clone())),
+            operator_key_hash: parts.operator_key_hash.clone(),
+        };
         let ingest = Ingest {
+            access: access.clone(),
             accounts: Arc::new(CachedAccounts::new(store.clone(), clock.clone())),
             queues: enqueue.clone(),
             clock: clock.clone(),
         };
         let publish = Publish {
-            access: Access {
-                credentials: Arc::new(CachedCredentials::new(store.clone(), clock.clone())),
-                tenants: Arc::new(CachedTenants::new(store.clone(), clock.clone())),
-                operator_key_hash: parts.operator_key_hash.clone(),
-            },
+            access: access.clone(),
             backends: Arc::new(CachedBackends::new(store.clone(), clock.clone())),
             queues: enqueue.clone(),
             clock: clock.clone(),
         };
         let decide = Decide {
-            access: publish.access.clone(),
+            access,
             tenants: store.clone(),
             endpoints: endpoints.clone(),
             endpoints_now: store.clone(),
@@ -311,6 +313,7 @@ impl Doors {
         let path: Vec<_> = request.uri().path().split('/').skip(1).collect();
         match (request.method(), path.as_slice()) {
             (_, ["v2", "webhooks", ..]) => &self.ingest,
+            (_, ["v1", "tenants", _, "recovery", "attempts"]) => &self.ingest,
             (&Method::POST, ["v1", "tenants", _, "events"]) => &self.publish,
             (_, ["v1", "tenants", _, "incoming-payments", "decisions"]) => &self.decide,
             _ => &self.console,

@@ -9,13 +9,14 @@ use ingest::handler::{Ingest, router};
 use local::demo;
 use local::lambda_event;
 use local::send::stripe;
+use shared::access::Access;
 use shared::ids::{ConnectorAccountId, ProfileId, TenantId};
 use shared::platform::account::{Locked, Settings};
 use shared::platform::{BillingAccount, Platform};
 use shared::queue::Queue;
 use shared::queue::memory::MemoryQueues;
 use shared::secret::Secret;
-use shared::store::{BillingAccounts, StoreError};
+use shared::store::{BillingAccounts, Credential, Credentials, KnownTenants, StoreError};
 use shared::time::{Clock, SystemClock};
 use tower::ServiceExt;
 
@@ -35,6 +36,20 @@ impl BillingAccounts for OneAccount {
         } = &self.0;
         let ours = (profile_id, connector_account_id) == (profile, account);
         Ok(ours.then(|| self.0.clone()))
+    }
+}
+
+#[async_trait]
+impl Credentials for OneAccount {
+    async fn credential(&self, _hash: &str) -> Result<Option<Credential>, StoreError> {
+        Ok(None)
+    }
+}
+
+#[async_trait]
+impl KnownTenants for OneAccount {
+    async fn is_known(&self, tenant: &TenantId) -> Result<bool, StoreError> {
+        Ok(*tenant == self.0.tenant)
     }
 }
 
@@ -62,6 +77,11 @@ async fn the_runtime_reads_the_event_and_ingest_judges_its_signature() {
         let queues = MemoryQueues::new(clock.clone());
         let accounts = Arc::new(OneAccount(demo_account()));
         let door = router(Ingest {
+            access: Access {
+                credentials: accounts.clone(),
+                tenants: accounts.clone(),
+                operator_key_hash: String::new(),
+            },
             accounts,
             queues: Arc::new(queues.clone()),
             clock: clock.clone(),

@@ -91,7 +91,7 @@ fn thin(platform: Platform, body: &str) -> Thin {
     };
     let header = HeaderValue::try_from(header.expect("the secret is not empty"));
     let headers = [(HeaderName::from_static(name), header.expect("ASCII"))];
-    let adapter = platform.adapter();
+    let adapter = platform.adapter().expect("it has webhooks");
     let proof = adapter
         .verify(
             &headers.into_iter().collect(),

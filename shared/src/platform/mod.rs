@@ -7,6 +7,7 @@
 pub mod account;
 pub mod api;
 pub mod chargebee;
+pub mod custom;
 mod enriched;
 mod field;
 #[cfg(test)]
@@ -110,16 +111,19 @@ pub enum Platform {
     Recurly,
     /// Chargebee.
     Chargebee,
+    /// A merchant that bills by itself.
+    Custom,
 }
 
 impl Platform {
-    /// The platform's adapter.
+    /// The platform's adapter; `None` if it has no webhooks, and all is reported with a key ([`custom`]).
     #[must_use]
-    pub fn adapter(self) -> &'static dyn Adapter {
+    pub fn adapter(self) -> Option<&'static dyn Adapter> {
         match self {
-            Self::Stripe => &stripe::Stripe,
-            Self::Recurly => &recurly::Recurly,
-            Self::Chargebee => &chargebee::Chargebee,
+            Self::Stripe => Some(&stripe::Stripe),
+            Self::Recurly => Some(&recurly::Recurly),
+            Self::Chargebee => Some(&chargebee::Chargebee),
+            Self::Custom => None,
         }
     }
 
@@ -130,6 +134,7 @@ impl Platform {
             Self::Stripe => Some(&stripe::Stripe),
             Self::Recurly => Some(&recurly::Recurly),
             Self::Chargebee => Some(&chargebee::Chargebee),
+            Self::Custom => None,
         }
     }
 
@@ -139,6 +144,7 @@ impl Platform {
         match self {
             Self::Stripe | Self::Recurly => Proof::Secret,
             Self::Chargebee => Proof::Pair,
+            Self::Custom => Proof::Key,
         }
     }
 
@@ -149,6 +155,7 @@ impl Platform {
             Self::Stripe => "stripe",
             Self::Recurly => "recurly",
             Self::Chargebee => "chargebee",
+            Self::Custom => "custom",
         }
     }
 }

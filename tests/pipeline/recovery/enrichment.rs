@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use jiff::{SignedDuration, Timestamp};
 use local::platform_api::{Kind, PlatformApi, Turn};
@@ -84,7 +84,7 @@ fn notified(told: Option<Signal>) -> Result<Task> {
         HeaderName::from_static(signature::recurly::HEADER),
         HeaderValue::from_str(&header.unwrap_or_default())?,
     );
-    let adapter = account.platform.adapter();
+    let adapter = account.platform.adapter().context("it has webhooks")?;
     let proof = adapter.verify(&headers, NOTIFICATION.as_bytes(), &account, now)?;
     let Interpretation::Thin(thin) =
         adapter.interpret(NOTIFICATION.as_bytes(), &account, &proof)?

@@ -1,8 +1,10 @@
 //! Revenue recovery through the whole path.
 
 mod billing;
+mod chargebee;
 mod concurrency;
 mod crash;
+mod custom;
 mod enrichment;
 mod guards;
 mod large;

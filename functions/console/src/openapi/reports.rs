@@ -71,7 +71,7 @@ fn charge() -> Value {
         "additionalProperties": false,
         "properties": {
             "charge_id": maybe("The payment service provider's id of the charge."),
-            "transaction_id": maybe("The payment service provider's transaction."),
+            "transaction_id": maybe("The payment service provider's transaction. Without `charge_id` it must be of this charge only."),
             "platform_id": maybe("The billing platform's id of the charge."),
             "amount": minor("What was charged, if not all that was left."),
             "triggered_by": {
@@ -137,13 +137,13 @@ fn item() -> PathItem {
         "tags": ["intents"],
         "summary": "Takes a merchant's report of a charge or an invoice.",
         "description": "What came of a retry that `recovery.retry_due` asked for, and of accounts of the platform `custom` \
-                        all that happens to an invoice. Answers 200 with an empty body once the report is kept for good, also \
-                        when it came before. Behind function URLs this is the URL of `ingest`.",
+                        all that happens to an invoice. Answers 200 once the report is kept for good, also when it came \
+                        before. Behind function URLs this is the URL of `ingest`.",
         "security": [{"key": []}],
         "parameters": [{"name": "tenant", "in": "path", "required": true}],
         "requestBody": {
             "required": true,
-            "description": "The report. A field that is not known is refused.",
+            "description": "The report, at most 64 KiB. A field that is not known is refused.",
             "content": {"application/json": {
                 "schema": report(),
                 "example": {
@@ -161,7 +161,14 @@ fn item() -> PathItem {
             }},
         },
         "responses": {
-            "200": {"description": "It is kept."},
+            "200": {
+                "description": "It is kept.",
+                "content": {"application/json": {"schema": {
+                    "type": "object",
+                    "required": ["signal"],
+                    "properties": {"signal": {"type": "string", "description": "The id by which the report is known."}},
+                }}},
+            },
             "400": {"description": "It is no JSON or no report; the field is named."},
             "401": {"description": "The key is missing, not known, or was revoked."},
             "403": {"description": "The key does not reach this tenant."},
@@ -169,6 +176,7 @@ fn item() -> PathItem {
             "405": {"description": "Reports are posted."},
             "413": {"description": "It is too long."},
             "415": {"description": "It is declared to be something else than JSON."},
+            "422": {"description": "It is not what came of a retry, and the account's platform tells the rest itself."},
             "503": {"description": "It could not be kept; send it again after the time in Retry-After."},
         },
     }});
