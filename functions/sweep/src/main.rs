@@ -21,16 +21,12 @@ async fn main() -> anyhow::Result<()> {
     init(Style::Json);
     let mut settings = Settings::new(&environment);
     let (table, keyring) = (settings.table(), settings.seal_keys());
-    let (fanout, deliver) = (
-        settings.queue(Queue::Fanout),
-        settings.queue(Queue::Deliver),
-    );
-    let queues = fanout.zip(deliver).map(<[_; 2]>::from);
-    let [recover, fanout, dead] = Queue::ALL.map(|queue| settings.dead_letters(queue));
-    let dead = recover
-        .zip(fanout)
-        .zip(dead)
-        .map(|((recover, fanout), deliver)| [recover, fanout, deliver]);
+    let queues = settings
+        .queue(Queue::Fanout)
+        .zip(settings.queue(Queue::Deliver))
+        .map(<[_; 2]>::from);
+    let dead = Queue::ALL.map(|queue| settings.dead_letters(queue));
+    let dead: Option<Vec<_>> = dead.into_iter().collect();
     let found = table
         .zip(keyring)
         .zip(queues)
