@@ -6,7 +6,7 @@ use shared::delivery::DEADLINE_MOST;
 use shared::queue::Queue;
 use shared::queue::memory::Spec;
 
-use crate::read;
+use crate::{files, read};
 
 /// The lines of one resource of the template.
 fn resource(template: &str, name: &str) -> String {
@@ -228,6 +228,52 @@ fn what_a_platform_does_not_tell_or_take_is_alarmed_by_the_line_that_the_code_lo
             code.contains(&format!("\"{line}\"")),
             "recover logs `{line}`"
         );
+    }
+}
+
+/// The queues that a function's code makes tasks for. `console` redrives whatever was set aside, so it needs all.
+fn sends(function: &str) -> BTreeSet<String> {
+    let readers = [
+        ("Signal", Queue::Recover),
+        ("Thin", Queue::Recover),
+        ("Ignored", Queue::Recover),
+        ("Lever", Queue::Recover),
+        ("RecordBack", Queue::Recover),
+        ("Publish", Queue::Fanout),
+        ("Deliver", Queue::Deliver),
+    ];
+    let code: String = files(&format!("functions/{function}/src"), ".rs")
+        .iter()
+        .map(|file| read(file).split_whitespace().collect::<String>())
+        .collect();
+    readers
+        .iter()
+        .filter(|(task, _)| {
+            function == "console" || code.contains(&format!("Task::{task}({task}Task{{"))
+        })
+        .map(|(_, queue)| title(queue.as_str()))
+        .collect()
+}
+
+#[test]
+fn each_function_may_send_to_exactly_the_queues_that_it_makes_tasks_for() {
+    let template = read("infra/template.yaml");
+    for function in FUNCTIONS {
+        let role = resource(&template, &format!("{}Role", title(function)));
+        let (_, send) = role.split_once("- Sid: Send\n").unwrap_or_default();
+        let send = send.split("- Sid:").next().unwrap_or_default();
+        let may: BTreeSet<String> = send
+            .lines()
+            .filter_map(|line| line.split_once("!GetAtt ")?.1.strip_suffix("Queue.Arn"))
+            .map(str::to_owned)
+            .collect();
+        let sends = sends(function);
+        assert_eq!(may, sends, "{function}: template (left) and code (right)");
+        let main = read(format!("functions/{function}/src/main.rs"));
+        for queue in &sends {
+            let name = format!("PAYRELAY_QUEUE_{}", queue.to_uppercase());
+            assert!(read_by(&main).contains(&name), "{function} reads {name}");
+        }
     }
 }
 
