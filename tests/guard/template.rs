@@ -277,6 +277,48 @@ fn each_function_may_send_to_exactly_the_queues_that_it_makes_tasks_for() {
     }
 }
 
+/// What stands in `code` for the field `alarm` of a line that is logged.
+fn alarms(code: &str) -> BTreeSet<String> {
+    let named = code.split("alarm = \"").skip(1);
+    named
+        .filter_map(|rest| rest.split('"').next())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn what_needs_somebody_is_alarmed_by_the_field_that_the_code_logs_and_explained() {
+    let template = read("infra/template.yaml");
+    let alarm = resource(&template, "NeedsSomebodyAlarm");
+    assert!(alarm.contains("MetricName: NeedsSomebody\n"), "{alarm}");
+    let readme = read("infra/README.md");
+    let row = readme
+        .lines()
+        .find(|line| line.starts_with("| `recovery` |"));
+    let row = row.expect("infra/README.md explains the alarm `recovery`");
+    let mut all = BTreeSet::new();
+    for function in FUNCTIONS {
+        let code = files(&format!("functions/{function}/src"), ".rs");
+        let logged: BTreeSet<_> = code.iter().flat_map(|file| alarms(&read(file))).collect();
+        if logged.is_empty() {
+            continue;
+        }
+        let name = title(function);
+        let filter = resource(&template, &format!("{name}NeedsSomebody"));
+        assert!(
+            filter.contains("FilterPattern: '{ $.alarm = \"*\" }'")
+                && filter.contains("MetricName: NeedsSomebody,")
+                && filter.contains(&format!("LogGroupName: !Ref {name}Logs")),
+            "{name}NeedsSomebody counts the lines of {function} with the field `alarm`"
+        );
+        all.extend(logged);
+    }
+    assert!(all.contains("unknown_outcome") && all.contains("invalid_signal"));
+    for alarm in all {
+        assert!(row.contains(&format!("`{alarm}`:")), "{alarm} in {row}");
+    }
+}
+
 #[test]
 fn the_receivers_template_gives_its_parts_what_they_read_and_keeps_what_they_promise() {
     let template = read("infra/receiver.yaml");

@@ -54,6 +54,7 @@ impl Recover {
             }
             if step.action == Action::InvalidAction {
                 error!(
+                    alarm = "invalid_signal",
                     tenant = tenant.as_str(),
                     signal = signal.id.as_str(),
                     "a signal that means nothing to recovery"

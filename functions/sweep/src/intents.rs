@@ -83,6 +83,15 @@ impl Sweep {
             let Some(step) = due(tenant, value, terms.as_ref(), ledger, now) else {
                 return Ok(false);
             };
+            // Before it is stored: nobody would say so again after that.
+            if step.alarm {
+                error!(
+                    alarm = "unknown_outcome",
+                    tenant = tenant.as_str(),
+                    invoice = key.invoice_id.as_str(),
+                    "nobody knows what came of a retry: its deadline passed without a report"
+                );
+            }
             let events = step.events.iter().cloned();
             self.tell(tenant, events.map(|event| (event, None))).await?;
             let ledger = step.ledger.as_ref().zip(token.as_deref());
@@ -112,12 +121,6 @@ impl Sweep {
         now: Timestamp,
     ) -> Result<(), Trouble> {
         let invoice = key.invoice_id.as_str();
-        if step.alarm {
-            error!(
-                tenant = tenant.as_str(),
-                invoice, "nobody knows what came of a retry: its deadline passed without a report"
-            );
-        }
         let Some((event, issue)) = &step.retry else {
             return Ok(());
         };
