@@ -63,6 +63,9 @@ pub enum Command {
     /// Sign a webhook as its sender does, and post it.
     #[command(subcommand)]
     Send(Send),
+    /// Watch a story on a clock that runs fast; it ends by itself.
+    #[command(subcommand)]
+    Demo(Demo),
     /// Run only the receiver: for seeing what becomes of deliveries while it is down.
     Receiver(ReceiverArgs),
 }
@@ -89,6 +92,13 @@ pub struct RunArgs {
     /// Use the queues and the table of AWS_ENDPOINT_URL, or of AWS, which must exist, instead of embedded ones.
     #[arg(long, conflicts_with = "data")]
     pub aws: bool,
+}
+
+/// Which story.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum Demo {
+    /// A failed invoice, from its failure to its recovery.
+    Recovery,
 }
 
 /// Whose webhook to send.

@@ -14,4 +14,5 @@ pub mod requeue;
 pub mod run;
 pub mod send;
 pub mod settings;
+pub mod story;
 pub mod world;

@@ -41,12 +41,14 @@ impl Audience {
 
 /// What is shown unless `RUST_LOG` says otherwise. The embedded database warns of every condition that does not hold,
 /// which is how the store finds out what it wants to know.
-const SHOWN: &str = "info,dynoxide=error";
+pub const SHOWN: &str = "info,dynoxide=error";
+/// What is shown where standard output is for something else.
+pub const QUIET: &str = "off";
 
-/// Starts logging to standard output.
-pub fn init(audience: Audience) {
-    let shown = environment("RUST_LOG").unwrap_or_else(|| SHOWN.to_owned());
-    let filter = EnvFilter::try_new(shown).unwrap_or_else(|_| EnvFilter::new(SHOWN));
+/// Starts logging to standard output, of `usual` if `RUST_LOG` does not say.
+pub fn init(audience: Audience, usual: &str) {
+    let shown = environment("RUST_LOG").unwrap_or_else(|| usual.to_owned());
+    let filter = EnvFilter::try_new(shown).unwrap_or_else(|_| EnvFilter::new(usual));
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
     match audience {
         Audience::People => builder.event_format(Lines).init(),

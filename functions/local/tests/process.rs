@@ -128,6 +128,36 @@ fn every_platform_of_the_demo_is_heard_of() {
 }
 
 #[test]
+fn the_story_of_a_recovery_is_told_to_its_end() {
+    let (status, stdout, stderr) = run(&["demo", "recovery"]);
+    assert_eq!(status, Some(0), "{stdout}{stderr}");
+    let story: Vec<Value> = stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a JSON line"))
+        .collect();
+    let chapters = [
+        "could not collect in_demo",
+        "hears recovery.payment_failed",
+        "retry 1 at 2025-01-01 03:01",
+        "hears recovery.retry_due: retry 1,",
+        "retry 2 at 2025-01-01 15:01",
+        "hears recovery.retry_due: retry 2,",
+        "retry 3 at 2025-01-02 09:01",
+        "hears recovery.retry_due: retry 3,",
+        "hears recovery.recovered: 2500 USD collected",
+        "posts invoice.paid",
+        "finds the invoice recovered, after 4 charges of which the merchant made 3; Stripe: recorded",
+    ];
+    let mut told = story.iter().map(|line| text(line, "what"));
+    for chapter in chapters {
+        assert!(
+            told.any(|what| what.contains(chapter)),
+            "{chapter}: {stdout}"
+        );
+    }
+}
+
+#[test]
 fn nothing_that_was_accepted_is_lost_by_a_clean_end() {
     let folder = Folder::new("clean");
     let data = folder.0.to_str().expect("text");
