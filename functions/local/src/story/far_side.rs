@@ -35,9 +35,16 @@ impl FarSide {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The delivery that the merchant works on next.
+    /// The delivery that the merchant works on next: what became of a charge before what follows from it, since
+    /// deliveries of one moment come in any order.
     pub(super) fn next_heard(&self) -> Option<Value> {
-        self.inbox().pop_front()
+        let mut inbox = self.inbox();
+        let of_charge = |heard: &Value| {
+            let event_type = heard.get("type").and_then(Value::as_str);
+            event_type.is_some_and(|it| it.starts_with("recovery.payment_"))
+        };
+        let place = inbox.iter().position(of_charge).unwrap_or_default();
+        inbox.remove(place)
     }
 
     /// Has Stripe know of an open invoice, and of a charge of it that was declined.
