@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::ids::IdError;
+use crate::ids::{ChargeKey, IdError};
 use crate::money::MoneyError;
 
 /// What is wrong with a field. Its text never holds the field's value.
@@ -70,6 +70,14 @@ where
     Ok(serde_json::from_value(value).ok())
 }
 
+/// What a gateway gave as its reference of a charge, if that tells the charge from others. A gateway may write what it
+/// likes: something that can't be kept, or zeros for the charges that it made nothing of.
+pub(super) fn gateway_key(reference: &str) -> Option<ChargeKey> {
+    let says = |byte: u8| !matches!(byte, b'0' | b'-');
+    let key = ChargeKey::parse(reference).ok();
+    key.filter(|key| key.as_str().bytes().any(says))
+}
+
 /// Reads a body into the form a platform documents, naming the path of what does not fit.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, FieldError> {
     // Keeping track of the path takes longer than reading, so only what does not fit is read with it.
@@ -107,5 +115,28 @@ fn path(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
         (Some(parent), None) => parent,
         (None, Some(name)) => name.to_owned(),
         (None, None) => BODY.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_of_a_gateway_is_a_key_only_if_it_tells_a_charge_from_others() {
+        let cases = [
+            ("ch_3QfA1", true),
+            ("40000000001", true),
+            ("0a", true),
+            ("", false),
+            ("0", false),
+            ("0000000000000", false),
+            ("00000000-0000-0000-0000-000000000000", false),
+            ("-", false),
+            ("ch 3QfA1", false),
+        ];
+        for (reference, want) in cases {
+            assert_eq!(gateway_key(reference).is_some(), want, "{reference:?}");
+        }
     }
 }

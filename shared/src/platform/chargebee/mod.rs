@@ -2,8 +2,9 @@
 //!
 //! - Authenticity: HTTP Basic ([`crate::signature::basic`]); Chargebee signs nothing.
 //! - Order key: the later `resource_version` (milliseconds) of invoice and transaction, as "Events" of its API
-//!   documentation advises; else `occurred_at`. Signals of one millisecond rank pending < failed < given up < paid < failed
-//!   late, as an invoice lives.
+//!   documentation advises; else `occurred_at`. `paid_at` is none: it is the day that somebody wrote on a payment, and may
+//!   lie before failures that the payment put right. Signals of one millisecond rank pending < failed < given up < paid <
+//!   failed late, as an invoice lives.
 //! - Charge key: `id_at_gateway`, where the gateway gave one, and the id of Chargebee's transaction.
 //! - Money: integers of ISO 4217 minor units but for currencies of three decimals ([`digits`]).
 //!
@@ -24,7 +25,7 @@ use jiff::Timestamp;
 use self::notification::{
     Changed, Customer, Envelope, Invoice, Notification, Payment, Transaction,
 };
-use super::field::{FieldError, Problem, at, read};
+use super::field::{FieldError, Problem, at, gateway_key, read};
 use super::{Adapter, BillingAccount, Ignored, Interpretation, Platform, intent_key};
 use crate::event::{EventType, Source};
 use crate::ids::ChargeKey;
@@ -89,11 +90,6 @@ impl Adapter for Chargebee {
             .as_ref()
             .map(|charged| charged.charge())
             .transpose()?;
-        // What is told of an invoice that is paid holds from when it was, whatever changed on it since.
-        let paid_at = invoice
-            .paid_at
-            .filter(|_| charge.is_none())
-            .and_then(|at| Timestamp::from_second(at).ok());
         let versions = [
             invoice.resource_version,
             charged
@@ -107,7 +103,7 @@ impl Adapter for Chargebee {
             .max();
         Ok(Interpretation::Signal(Box::new(Signal {
             order: Order {
-                at: paid_at.or(changed_at).unwrap_or(happened),
+                at: changed_at.unwrap_or(happened),
                 rank,
                 id: envelope.id.clone(),
             },
@@ -243,7 +239,7 @@ impl Charged {
             ChargeKey::parse(transaction.id.clone()).map_err(at("content.transaction.id"))?;
         // A gateway that gives no id, or one that can't be kept, leaves Chargebee's own to tell the charge by.
         let at_gateway = transaction.id_at_gateway.as_deref();
-        let psp = at_gateway.and_then(|id| ChargeKey::parse(id).ok());
+        let psp = at_gateway.and_then(gateway_key);
         let transaction_id = psp.as_ref().map(|id| id.as_str().to_owned());
         let ids = psp.map(ChargeId::Psp).into_iter();
         let made_at = transaction

@@ -44,8 +44,6 @@ pub(super) struct Invoice {
     #[serde(default)]
     pub(super) write_off_amount: Option<i64>,
     #[serde(default)]
-    pub(super) paid_at: Option<i64>,
-    #[serde(default)]
     pub(super) next_retry_at: Option<i64>,
     #[serde(default)]
     pub(super) resource_version: Option<i64>,

@@ -174,13 +174,13 @@ fn an_invoice_that_ends_without_a_charge_ends_here_too() {
             "written off",
             fixture!("invoice_updated.written_off"),
             InvoiceCancelled,
-            at(1_735_800_000_000),
+            at(1_735_800_000_321),
         ),
         (
             "paid with credits",
             fixture!("invoice_updated.paid_with_credits"),
             PaymentSucceeded,
-            at(1_735_800_000_000),
+            at(1_735_800_000_321),
         ),
     ];
     for (name, body, kind, at) in cases {
@@ -189,6 +189,32 @@ fn an_invoice_that_ends_without_a_charge_ends_here_too() {
         assert_eq!(signal.charge, None, "{name}");
         assert_eq!(signal.intent.invoice_id.as_str(), "INV-1001", "{name}");
     }
+}
+
+#[test]
+fn an_invoice_that_is_paid_is_later_than_what_failed_before_whatever_day_somebody_wrote_on_the_payment()
+ {
+    let failed = fixture!("payment_failed").replace("1735689660123", "1735800000320");
+    let failed = signal(&failed);
+    for paid_at in [1_735_800_000, 1_735_000_000, 1_735_900_000] {
+        let paid = fixture!("invoice_updated.paid_with_credits")
+            .replace("\"paid_at\":1735800000", &format!("\"paid_at\":{paid_at}"));
+        assert!(signal(&paid).order > failed.order, "{paid_at}");
+    }
+    let again = fixture!("payment_failed").replace("1735689660123", "1735800000322");
+    let paid = signal(fixture!("invoice_updated.paid_with_credits"));
+    assert!(signal(&again).order > paid.order);
+}
+
+#[test]
+fn a_part_that_is_paid_says_what_is_left() {
+    let signal = signal(fixture!("payment_succeeded.part"));
+    assert_eq!(signal.kind, SignalKind::PaymentSucceeded);
+    let left = signal.left.map(|left| left.amount);
+    assert_eq!((signal.amount.amount, left), (2500, Some(1500)));
+    let charge = signal.charge.expect("a charge");
+    let charged = (charge.status, charge.details.amount.amount);
+    assert_eq!(charged, (Status::Succeeded, 1000));
 }
 
 #[test]
@@ -322,6 +348,14 @@ fn what_others_demand_may_be_missing_or_of_another_kind() {
         1,
         "an id at the gateway that can't be kept"
     );
+
+    for nothing in ["0", "000000", ""] {
+        let body = fixture!("payment_failed").replace("ch_3QfA1", nothing);
+        let charge = charge(&body);
+        let ids: Vec<_> = charge.ids.iter().map(|id| id.key().as_str()).collect();
+        assert_eq!(ids, ["txn_Azy2001"], "{nothing:?} at the gateway");
+        assert_eq!(charge.details.transaction_id, None, "{nothing:?}");
+    }
 
     let versionless = fixture!("payment_failed").replace("resource_version", "other");
     assert_eq!(
