@@ -73,7 +73,7 @@ fn charge() -> Value {
             "charge_id": maybe("The payment service provider's id of the charge."),
             "transaction_id": maybe("The payment service provider's transaction. Without `charge_id` it must be of this charge only."),
             "platform_id": maybe("The billing platform's id of the charge."),
-            "amount": minor("What was charged, if not all that was left."),
+            "amount": minor("What was charged, if not all that was to be collected."),
             "triggered_by": {
                 "type": "string",
                 "enum": ["internal", "external"],

@@ -84,7 +84,13 @@ impl Report {
             Event::InvoiceCancelled => (SignalKind::InvoiceCancelled, None, 2),
             Event::PaymentSucceeded => (SignalKind::PaymentSucceeded, Some(Status::Succeeded), 3),
         };
-        let usual = money(self.amount_left.unwrap_or(self.amount));
+        // Of a success, `amount_left` is what it left over; of anything else, what was asked for.
+        let usual = match (self.event, self.amount_left) {
+            (Event::PaymentSucceeded, Some(left)) => self.amount.saturating_sub(left),
+            (Event::PaymentFailed | Event::PaymentPending, Some(left)) => left,
+            (Event::InvoiceCancelled, _) | (_, None) => self.amount,
+        };
+        let usual = money(usual);
         let charge = self
             .charge
             .zip(status)
@@ -115,6 +121,9 @@ impl Report {
         }
         if self.amount_left.is_some_and(|left| left < 0) {
             return Err(wrong("amount_left", "must not be negative"));
+        }
+        if self.amount_left.is_some_and(|left| left > self.amount) {
+            return Err(wrong("amount_left", "must not be more than `amount`"));
         }
         match (self.event, &self.charge) {
             (Event::PaymentFailed | Event::PaymentPending, None) => {

@@ -75,7 +75,7 @@ pub(super) struct ChargeReport {
     /// The billing platform's id of the charge.
     #[serde(default, deserialize_with = "charge_key")]
     pub(super) platform_id: Option<ChargeKey>,
-    /// What was charged, if not all that was left.
+    /// What was charged, if not all that was to be collected.
     #[serde(default)]
     pub(super) amount: Option<i64>,
     /// Whether it is a retry that Payrelay asked for.

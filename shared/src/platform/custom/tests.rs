@@ -183,6 +183,12 @@ fn what_is_wrong_with_a_report_is_named_by_its_field() {
         ),
         (
             FAILED,
+            "/amount_left",
+            json!(2501),
+            "`amount_left` must not be more than `amount`",
+        ),
+        (
+            FAILED,
             "/currency",
             json!("euro"),
             "`currency` must be an ISO 4217 code of a currency with amounts",
@@ -272,4 +278,33 @@ fn what_is_wrong_with_a_report_is_named_by_its_field() {
         Report::read("not json").map_err(|error| error.to_string()),
         Err("`body` is not JSON".to_owned())
     );
+}
+
+#[test]
+fn a_charge_without_an_amount_was_of_all_that_it_could_collect() {
+    // The event, what is left, the amount of the charge itself, and what was charged.
+    let cases = [
+        ("payment_succeeded", json!(0), Value::Null, 2500),
+        ("payment_succeeded", json!(1500), Value::Null, 1000),
+        ("payment_succeeded", Value::Null, Value::Null, 2500),
+        ("payment_succeeded", json!(0), json!(700), 700),
+        ("payment_failed", json!(1500), Value::Null, 1500),
+        ("payment_failed", Value::Null, Value::Null, 2500),
+        ("payment_pending", json!(1500), Value::Null, 1500),
+        ("payment_failed", json!(1500), json!(700), 700),
+    ];
+    for (event, left, amount, want) in cases {
+        let name = format!("{event}, {left} left, {amount} charged");
+        let mut body = json!({
+            "id": "rep_1", "profile_id": "pro_1", "connector_account_id": "mca_1", "invoice_id": "in_1",
+            "event": event, "occurred_at": "2025-01-01T00:01:00Z", "amount": 2500, "currency": "USD",
+            "charge": {"charge_id": "ch_2", "triggered_by": "internal", "retry": 1},
+        });
+        for (path, value) in [("/amount_left", left), ("/charge/amount", amount)] {
+            body = serde_json::from_str(&with(&body.to_string(), path, value)).expect("JSON");
+        }
+        let signal = read(&body.to_string(), Platform::Stripe).expect(&name);
+        let charged = signal.charge.map(|charge| charge.details.amount.amount);
+        assert_eq!(charged, Some(want), "{name}");
+    }
 }
