@@ -140,7 +140,7 @@ impl Recover {
                 }
                 Ok(Enriching::Ignored(ignored)) => return Asked::Told(Enriched::Ignored(ignored)),
                 Err(problem) => {
-                    warn!(signal = thin.id.as_str(), error = %problem, "an answer was not understood");
+                    warn!(signal = thin.id.as_str(), error = %problem, "a notification or an answer was not understood");
                     return Asked::Problem(Enrichment::NotUnderstood);
                 }
             };

@@ -61,8 +61,9 @@ impl Answer {
     }
 }
 
-/// So many bytes of an API's answer are read at most.
-pub const ANSWER_MOST: usize = 512 * 1024;
+/// So many bytes of an API's answer are read at most: an invoice of hundreds of line items has several MiB, and ten answers
+/// at once must leave a function of 256 MiB room.
+pub const ANSWER_MOST: usize = 4 * 1024 * 1024;
 
 /// Calls somebody's API.
 #[async_trait]

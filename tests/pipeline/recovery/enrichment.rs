@@ -155,7 +155,7 @@ async fn a_platform_is_asked_with_the_accounts_key_and_what_it_tells_is_the_atte
             Some("application/vnd.recurly.v2021-02-25")
         );
         assert_eq!(header("accept-encoding"), Some("identity"));
-        assert_eq!((call.deadline.as_secs(), call.most), (10, 512 * 1024));
+        assert_eq!((call.deadline.as_secs(), call.most), (10, 4 * 1024 * 1024));
         assert!(!format!("{call:?}").contains("a2V5Og"), "{call:?}");
     }
     let events = states(&scene.events().await?);

@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 use url::form_urlencoded;
 
 /// A body that is no longer worth reading.
-const HUGE: usize = 4 * 1024 * 1024;
+const HUGE: usize = 5 * 1024 * 1024;
 
 /// What can be put in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -39,7 +39,10 @@ impl Api for Recurly {
     fn enrich(&self, thin: &Thin, answers: &[Bytes]) -> Result<Enriching, FieldError> {
         match read::<Notice>(thin.notification.as_str().as_bytes())? {
             Notice::Payment { event, uuid } => of_payment(thin, event, &uuid, answers),
-            Notice::ChargeInvoice { event, number } => of_invoice(thin, event, &number, answers),
+            Notice::ChargeInvoice { event, number } => {
+                let number = number.ok_or(Problem::Shape).map_err(at("invoice_number"))?;
+                of_invoice(thin, event, &number, answers)
+            }
         }
     }
 

@@ -20,7 +20,7 @@ pub(super) struct Invoice {
     #[serde(default)]
     balance: Option<Box<RawValue>>,
     #[serde(default)]
-    transactions: Vec<Listed>,
+    transactions: Option<Vec<Listed>>,
 }
 
 /// How an invoice stands (`InvoiceStateEnum`).
@@ -107,16 +107,20 @@ impl Invoice {
             .map_err(at("currency"))
     }
 
+    /// Where there are none, they are listed as nothing at all.
+    fn transactions(&self) -> impl Iterator<Item = &Listed> {
+        self.transactions.iter().flatten()
+    }
+
     /// How often it was tried to be collected.
     pub(super) fn tries(&self) -> u32 {
-        let tries = self.transactions.iter().filter(|it| it.collects()).count();
+        let tries = self.transactions().filter(|it| it.collects()).count();
         u32::try_from(tries).unwrap_or(u32::MAX)
     }
 
     /// The id of the latest transaction that tried to collect it and stands like this.
     pub(super) fn latest(&self, standing: Standing) -> Option<&str> {
-        self.transactions
-            .iter()
+        self.transactions()
             .filter(|it| it.collects() && it.standing() == Some(standing))
             .max_by_key(|it| it.created_at)
             .and_then(|it| it.id.as_deref())

@@ -8,7 +8,9 @@
 //! - Money: decimals of major units, by the currency's exponent.
 //!
 //! Forms: "Payment notifications" and "Charge invoice notifications" of the Recurly documentation. A payment is named by
-//! the `uuid` of its transaction, an invoice by `invoice_number`, since the API finds no invoice by its uuid.
+//! the `uuid` of its transaction, an invoice by `invoice_number`, since the API finds no invoice by its uuid. A notification
+//! of an invoice without its number is taken in all the same, and set aside behind the door: sent again, it would say no
+//! more.
 
 mod api;
 mod invoice;
@@ -95,8 +97,11 @@ struct Envelope {
 enum Notice {
     /// Something happened to the transaction with this uuid.
     Payment { event: PaymentEvent, uuid: String },
-    /// Something happened to the charge invoice with this number.
-    ChargeInvoice { event: InvoiceEvent, number: String },
+    /// Something happened to the charge invoice with this number; without one nobody can be asked about it.
+    ChargeInvoice {
+        event: InvoiceEvent,
+        number: Option<String>,
+    },
 }
 
 /// What happens to a payment and concerns the collection of an invoice.
@@ -129,7 +134,8 @@ struct OfPayment {
 
 #[derive(Deserialize)]
 struct OfInvoice {
-    invoice_number: Number,
+    #[serde(default)]
+    invoice_number: Option<Number>,
 }
 
 /// An invoice's number, which is a text where numbers have a prefix.
@@ -154,11 +160,13 @@ impl Notice {
             },
             "charge_invoice" => match invoice_event(event_type) {
                 Some(event) => {
-                    let number = match read::<OfInvoice>(body)?.invoice_number {
+                    let number = read::<OfInvoice>(body)?.invoice_number;
+                    let number = number.map(|number| match number {
                         Number::Plain(number) => number.to_string(),
                         Number::Prefixed(number) => number,
-                    };
-                    named(&number).map_err(at("invoice_number"))?;
+                    });
+                    let fits = number.as_deref().map_or(Ok(()), named);
+                    fits.map_err(at("invoice_number"))?;
                     Some(Self::ChargeInvoice { event, number })
                 }
                 None => None,

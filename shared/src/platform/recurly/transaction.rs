@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::ids::ChargeKey;
 use crate::money::{Currency, Money, MoneyError};
-use crate::platform::field::{FieldError, Problem, at, if_it_fits};
+use crate::platform::field::{FieldError, Problem, at, gateway_key, if_it_fits};
 use crate::recovery::{
     Card, Charge, ChargeId, Decline, Details, Enrichment, Instrument, Network, Status, TriggeredBy,
 };
@@ -145,9 +145,9 @@ impl Transaction {
     /// If an id or the amount can't be had.
     pub(super) fn charge(&self, status: Status) -> Result<Charge, FieldError> {
         let uuid = ChargeKey::parse(&*self.uuid).map_err(at("uuid"))?;
-        // A gateway may write what it likes for a reference; one that is no id is shown and tells nothing apart.
+        // A reference that is no id is shown, and tells nothing apart.
         let reference = self.gateway_reference.as_ref();
-        let psp = reference.and_then(|reference| ChargeKey::parse(&**reference).ok());
+        let psp = reference.and_then(|reference| gateway_key(reference));
         let ids = psp.map(ChargeId::Psp).into_iter();
         Ok(Charge {
             ids: ids

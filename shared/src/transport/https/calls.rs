@@ -102,7 +102,7 @@ async fn nobody_can_ask_for_more_than_the_most_of_an_endless_body() {
     let address = serving(|mut stream| async move {
         read_request(&mut stream).await;
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
-        while stream.write_all(&[b'x'; 1000]).await.is_ok() {}
+        while stream.write_all(&[b'x'; 64 * 1024]).await.is_ok() {}
     })
     .await;
     let call = Call {

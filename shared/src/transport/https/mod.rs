@@ -150,13 +150,14 @@ impl Https {
             };
             // One byte beyond the cap is enough to know that there is more.
             let room = call.most.saturating_add(1) - body.len();
-            body.extend(chunk.iter().take(room));
+            body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
         }
         body.truncate(call.most);
         Ok(Answer {
             status,
             retry_after,
-            body: body.into(),
+            // Without the room that was kept for more.
+            body: body.into_boxed_slice().into(),
             whole,
         })
     }
