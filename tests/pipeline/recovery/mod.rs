@@ -5,6 +5,7 @@ mod chargebee;
 mod concurrency;
 mod crash;
 mod custom;
+mod echo;
 mod enrichment;
 mod guards;
 mod large;
