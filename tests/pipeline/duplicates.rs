@@ -76,7 +76,13 @@ async fn signals_in_the_wrong_order_end_in_the_same_state() -> anyhow::Result<()
     let path = "/v1/tenants/acme/intents?profile=pro_1&account=mca_1&invoice=in_1QfInv";
     let intent =
         |scene| async move { Scene::operator(scene, "GET", path, serde_json::Value::Null).await };
-    assert_eq!(intent(&straight).await?, intent(&reversed).await?);
+    // What was made of the timetable on the way is history, and that is as it arrived.
+    let mut states_of_it = [intent(&straight).await?, intent(&reversed).await?];
+    for intent in &mut states_of_it {
+        intent["retry"]["plans"].take();
+    }
+    let [one, other] = states_of_it;
+    assert_eq!(one, other);
     let sorted = |events: &[serde_json::Value]| {
         let mut states = states(events);
         states.sort();

@@ -5,7 +5,7 @@ use anyhow::Result;
 use futures::future::try_join_all;
 use shared::decision::Policy;
 use shared::recovery::{
-    Claim, EndReason, Intent, IntentKey, Issue, Network, SignalKind, Stage, State, Stop,
+    Ask, Claim, EndReason, Intent, IntentKey, Issue, Network, SignalKind, Stage, State, Stop,
     TokenLedger,
 };
 use shared::store::{
@@ -308,12 +308,10 @@ async fn a_ledger_is_kept_while_it_can_matter() -> Result<()> {
 }
 
 fn issue(at_second: i64, deadline: i64, sent: bool) -> Issue {
+    let left = signal("in_1", 1, SignalKind::PaymentFailed).amount;
     Issue {
-        number: 1,
-        times: 1,
-        at: at(at_second),
-        deadline: at(deadline),
         sent,
+        ..Issue::new(1, at(at_second), at(deadline), Ask::of(left))
     }
 }
 

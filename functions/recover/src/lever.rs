@@ -30,15 +30,7 @@ impl Recover {
             };
             let terms = self.terms_of(&tenant, &key).await?;
             let token = self.token(&tenant, value.token()).await?;
-            let Some(step) = pull(&tenant, value, &pulled, &terms, token.ledger(), now) else {
-                info!(
-                    tenant = tenant.as_str(),
-                    invoice = key.invoice_id.as_str(),
-                    lever = pulled.lever.as_str(),
-                    "a lever came too late to be pulled"
-                );
-                return Ok(Disposition::Done);
-            };
+            let step = pull(&tenant, value, &pulled, &terms, token.ledger(), now);
             if step.changed {
                 let ledger = token.step(step.ledger.as_ref());
                 let saved = self.save(&tenant, &step.intent, Some(version), ledger, now);

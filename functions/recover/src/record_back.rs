@@ -70,6 +70,7 @@ impl Tried {
         RecordBack {
             state: self.state,
             charge: before.charge.clone(),
+            began_by: before.began_by.clone(),
             tries: before.tries.saturating_add(u32::from(self.asked)),
             at,
             status: self.status,

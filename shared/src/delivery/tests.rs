@@ -5,7 +5,7 @@ use crate::delivery::Scheme;
 use crate::event::Source;
 use crate::ids::{ConnectorAccountId, InvoiceId, ProfileId, SignalId};
 use crate::money::{Currency, Money};
-use crate::recovery::{Hold as IntentHold, Issue, Order, Signal, SignalKind, Stage};
+use crate::recovery::{Ask, Hold as IntentHold, Issue, Order, Signal, SignalKind, Stage};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).expect("a time in range")
@@ -246,12 +246,14 @@ fn a_guarded_retry_goes_out_only_while_its_intent_awaits_this_telling_of_it() {
         want,
     };
     let due = |number, times| {
+        let what = Ask::of(Money {
+            amount: 2500,
+            currency: Currency::parse("EUR").expect("an ISO code"),
+        });
         Some(Stage::Due(Issue {
-            number,
             times,
-            at: at(100),
-            deadline: at(200),
             sent: true,
+            ..Issue::new(number, at(100), at(200), what)
         }))
     };
     let superseded = Some(State::Superseded);

@@ -86,6 +86,9 @@ pub struct Recovered {
     /// The charge that collected it; absent where it was paid without one (out of band).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub charge: Option<ChargeKey>,
+    /// Who made that charge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub triggered_by: Option<TriggeredBy>,
     /// How it came to that.
     #[serde(flatten)]
     pub numbers: Numbers,
@@ -140,6 +143,9 @@ pub struct RetryScheduled {
     /// When.
     #[serde(deserialize_with = "super::field::instant")]
     pub scheduled_at: Timestamp,
+    /// Why the last charge failed, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
     /// How it came to that.
     #[serde(flatten)]
     pub numbers: Numbers,
@@ -170,6 +176,9 @@ pub struct RetryDue {
     /// Where to charge: the payment account behind the platform's gateway, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment_account: Option<String>,
+    /// Why the last charge failed, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
     /// How it came to that.
     #[serde(flatten)]
     pub numbers: Numbers,

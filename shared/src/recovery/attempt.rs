@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Charge, ChargeId, Decline, Details, Instrument, Order, Status, TriggeredBy};
+use super::{
+    Charge, ChargeId, Decline, Details, Instrument, Order, Signal, SignalKind, Status, TriggeredBy,
+};
 use crate::ids::ChargeKey;
 
 /// What signals said of a charge in one status.
@@ -17,24 +19,31 @@ pub struct Fact {
     pub last: Order,
     /// The signal that `details` are of: the earliest of those that know most.
     pub told_by: Order,
+    /// Whether the invoice asked for more after this charge, as the latest signal says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
     /// What is known of the charge.
     #[serde(flatten)]
     pub details: Details,
 }
 
 impl Fact {
-    fn of(charge: &Charge, order: &Order) -> Self {
+    fn of(charge: &Charge, order: &Order, partial: bool) -> Self {
         Self {
             first: order.clone(),
             last: order.clone(),
             told_by: order.clone(),
+            partial,
             details: charge.details.clone(),
         }
     }
 
     fn join(&mut self, other: Self) {
         self.first = self.first.clone().min(other.first);
-        self.last = self.last.clone().max(other.last);
+        if other.last > self.last {
+            self.last = other.last;
+            self.partial = other.partial;
+        }
         let rank = |details: &Details, order: &Order| (details.enrichment, order.clone());
         if rank(&other.details, &other.told_by) < rank(&self.details, &self.told_by) {
             self.details = other.details;
@@ -48,6 +57,11 @@ impl Fact {
 pub struct Attempt {
     /// Everything it is known by; never empty.
     pub ids: BTreeSet<ChargeId>,
+    /// What it is called, and the earliest signal of it, which named it: a better id that comes later changes no name.
+    named: (Order, ChargeKey),
+    /// Whether the platform itself told of it, and counts it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_platform: bool,
     /// Who made the charge.
     pub triggered_by: TriggeredBy,
     /// Which of our retries it answers, where the merchant said so.
@@ -58,26 +72,49 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// An attempt as one signal tells of it.
+    /// An attempt as `signal` tells of it; `None` if it tells of no charge, or of one without an id.
     #[must_use]
-    pub fn of(charge: &Charge, order: &Order) -> Self {
-        Self {
+    pub fn of(signal: &Signal) -> Option<Self> {
+        let charge = signal.charge.as_ref()?;
+        let more = signal.left.is_some_and(|left| left.amount > 0);
+        let partial = charge.status == Status::Succeeded
+            && (more || signal.kind != SignalKind::PaymentSucceeded);
+        let fact = Fact::of(charge, &signal.order, partial);
+        Some(Self {
+            named: (signal.order.clone(), charge.key()?.clone()),
             ids: charge.ids.clone(),
+            by_platform: !signal.by_merchant,
             triggered_by: charge.triggered_by,
             retry: charge.retry,
-            facts: BTreeMap::from([(charge.status, Fact::of(charge, order))]),
-        }
+            facts: BTreeMap::from([(charge.status, fact)]),
+        })
     }
 
-    /// Whether both are one charge: they share an id.
+    /// Whether both are one charge: they share an id. What a merchant calls a transaction may be what the platform knows as
+    /// the id of the payment service provider. Charges that the platform itself tells apart are two, whatever reference a
+    /// gateway gives both.
     #[must_use]
     pub fn is_same(&self, ids: &BTreeSet<ChargeId>) -> bool {
-        !self.ids.is_disjoint(ids)
+        let shares = |of_platform: bool| {
+            let known = self
+                .ids
+                .iter()
+                .filter(|id| id.is_platforms() == of_platform);
+            known.map(ChargeId::key).any(|key| {
+                ids.iter()
+                    .any(|id| id.is_platforms() == of_platform && id.key() == key)
+            })
+        };
+        let both =
+            self.ids.iter().any(ChargeId::is_platforms) && ids.iter().any(ChargeId::is_platforms);
+        if both { shares(true) } else { shares(false) }
     }
 
     /// Joins what else is known of this charge. Who reports a charge as ours knows better than who does not.
     pub fn join(&mut self, other: Self) {
         self.ids.extend(other.ids);
+        self.named = self.named.clone().min(other.named);
+        self.by_platform |= other.by_platform;
         if other.triggered_by == TriggeredBy::Internal {
             self.triggered_by = TriggeredBy::Internal;
         }
@@ -98,16 +135,18 @@ impl Attempt {
         }
     }
 
-    /// The strongest of its ids, by which it is shown.
-    ///
-    /// # Panics
-    /// Never: an attempt has an id from the first.
+    /// The id by which it is shown and told: the strongest that its earliest signal gave.
     #[must_use]
     pub fn key(&self) -> &ChargeKey {
-        self.ids
-            .first()
-            .map(ChargeId::key)
-            .expect("an attempt has an id from the first, and only gains more")
+        let (_, key) = &self.named;
+        key
+    }
+
+    /// Whether it collected the invoice: the charge stands as succeeded, and nothing was left after it.
+    #[must_use]
+    pub fn collected(&self) -> Option<&Fact> {
+        let (status, fact) = self.latest_fact()?;
+        (status == Status::Succeeded && !fact.partial).then_some(fact)
     }
 
     /// How the charge stands: what the latest signal said.

@@ -2,7 +2,9 @@
 
 use super::Lever::{Cancel, Pause, Resume, RetryNow};
 use super::SignalKind::{InvoiceCancelled, PaymentFailed, PaymentPending, PaymentSucceeded};
-use super::scene::Happening::{Passed, Pulled, Reported, Told, ToldAgain};
+use super::scene::Happening::{
+    Announces, Counts, Leaves, Passed, Pulled, Reported, Told, ToldAgain,
+};
 use super::scene::Invoice;
 use super::*;
 
@@ -321,6 +323,190 @@ fn what_happens_to_an_invoice_leaves_its_retries_so() {
         let got = standing(invoice.intent.as_ref());
         assert_eq!(got, (stage.to_owned(), told), "{name}");
     }
+}
+
+#[test]
+fn what_was_collected_or_told_is_not_charged_again_whatever_comes_between() {
+    let failed = Told(PaymentFailed, 1);
+    let step = Passed(3 * HOUR);
+    let cases = [
+        (
+            "the platform's own charge fails after the merchant's collected it",
+            vec![
+                failed.clone(),
+                step.clone(),
+                Reported(true),
+                Passed(600),
+                Told(PaymentFailed, 9),
+            ],
+            ("recovered", 1),
+        ),
+        (
+            "a charge under way fails after the invoice was given up",
+            vec![
+                failed.clone(),
+                Told(InvoiceCancelled, 0),
+                Passed(60),
+                Told(PaymentFailed, 2),
+            ],
+            ("cancelled", 0),
+        ),
+        (
+            "another charge fails while one is under way",
+            vec![
+                failed.clone(),
+                Told(PaymentPending, 2),
+                Passed(60),
+                Told(PaymentFailed, 3),
+            ],
+            ("held", 0),
+        ),
+        (
+            "cancelled and resumed after it was told",
+            vec![
+                failed.clone(),
+                step.clone(),
+                Pulled(Cancel),
+                Passed(60),
+                Pulled(Resume),
+                Passed(60),
+            ],
+            ("due 1.2", 1),
+        ),
+        (
+            "paused and resumed after it was told",
+            vec![
+                failed.clone(),
+                step.clone(),
+                Pulled(Pause),
+                Passed(60),
+                Pulled(Resume),
+                Passed(60),
+            ],
+            ("due 1.2", 1),
+        ),
+        (
+            "paid and taken back after it was told",
+            vec![
+                failed.clone(),
+                step.clone(),
+                Told(PaymentSucceeded, 2),
+                Passed(60),
+                Told(PaymentFailed, 2),
+            ],
+            ("planned", 1),
+        ),
+        (
+            "the platform charges once nobody knows what came of it",
+            vec![
+                failed.clone(),
+                step.clone(),
+                Passed(2 * HOUR),
+                Passed(HOUR),
+                Told(PaymentFailed, 2),
+            ],
+            ("unknown 1", 1),
+        ),
+        (
+            "the platform charges while it may be made",
+            vec![
+                failed.clone(),
+                step.clone(),
+                Passed(60),
+                Told(PaymentFailed, 2),
+                Pulled(RetryNow),
+                Passed(60),
+            ],
+            ("planned", 1),
+        ),
+        (
+            "at once is once",
+            vec![
+                failed.clone(),
+                Pulled(RetryNow),
+                Passed(60),
+                Reported(false),
+                Passed(60),
+            ],
+            ("planned", 1),
+        ),
+        (
+            "a part is paid",
+            vec![
+                failed.clone(),
+                Leaves(Some(1500)),
+                Told(PaymentSucceeded, 2),
+            ],
+            ("planned", 0),
+        ),
+        (
+            "and then the rest",
+            vec![
+                failed.clone(),
+                Leaves(Some(1500)),
+                Told(PaymentSucceeded, 2),
+                Leaves(Some(0)),
+                Passed(60),
+                Told(PaymentSucceeded, 3),
+            ],
+            ("recovered", 0),
+        ),
+        (
+            "a charge under way for too long",
+            vec![Told(PaymentPending, 1), Passed(15 * 24 * HOUR)],
+            ("held", 0),
+        ),
+    ];
+    for (name, happenings, (stage, told)) in cases {
+        let mut invoice = Invoice::new(cascading());
+        for happening in happenings {
+            invoice.happen(&happening);
+            invoice.holds();
+        }
+        let got = standing(invoice.intent.as_ref());
+        assert_eq!(got, (stage.to_owned(), told), "{name}");
+    }
+}
+
+#[test]
+fn the_ceiling_counts_the_platforms_charges_that_nobody_told_of_and_ours() {
+    let mut invoice = Invoice::new(Terms {
+        max_retry_count: Some(4),
+        ..cascading()
+    });
+    for happening in [
+        Counts(3),
+        Told(PaymentFailed, 1),
+        Passed(9 * HOUR),
+        Reported(false),
+    ] {
+        invoice.happen(&happening);
+    }
+    let got = standing(invoice.intent.as_ref());
+    assert_eq!(got, ("retries_exhausted".to_owned(), 1));
+}
+
+#[test]
+fn a_report_does_not_erase_what_the_platform_announced() {
+    let mut invoice = Invoice::new(cascading());
+    let announced = 3 * HOUR + 1200;
+    for happening in [
+        Announces(Some(announced)),
+        Told(PaymentFailed, 1),
+        Pulled(RetryNow),
+        Passed(60),
+        Passed(600),
+        Reported(false),
+    ] {
+        invoice.happen(&happening);
+    }
+    let due = invoice
+        .intent
+        .as_ref()
+        .and_then(|intent| intent.retry.due_at());
+    let announced = invoice.intent.as_ref().and_then(Intent::announced);
+    let clear = announced.map(|at| crate::time::later(at, CLEAR_AFTER));
+    assert_eq!(due, clear);
 }
 
 #[test]

@@ -67,6 +67,12 @@ impl ChargeId {
             Self::Psp(key) | Self::Transaction(key) | Self::Platform(key) => key,
         }
     }
+
+    /// Whether it is the billing platform's own.
+    #[must_use]
+    pub fn is_platforms(&self) -> bool {
+        matches!(self, Self::Platform(_))
+    }
 }
 
 /// How a charge stands.

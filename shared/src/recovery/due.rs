@@ -1,11 +1,11 @@
 //! What time does to an intent: a retry becomes due, is told, and stays unanswered.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::ledger::Claim;
-use super::timetable::{CLEAR_AFTER, Next, clear};
+use super::timetable::{CLEAR_AFTER, Next};
 use super::told::Told;
-use super::{Intent, Issue, Mode, Stage, State, Terms, TokenLedger};
+use super::{Ask, EndReason, Intent, Issue, Mode, Stage, Terms, TokenLedger};
 use crate::event::Event;
 use crate::ids::TenantId;
 use crate::time::later;
@@ -13,7 +13,7 @@ use crate::time::later;
 /// What has to be done about an intent whose time has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {
-    /// The intent as it stands now; it is stored before anything is sent.
+    /// The intent as it stands now; it is stored before a retry is told.
     pub intent: Intent,
     /// What is known of the token now, if it changed.
     pub ledger: Option<TokenLedger>,
@@ -21,9 +21,32 @@ pub struct Due {
     pub events: Vec<Event>,
     /// The retry that the merchant is told to make: sent with a guard, and then noted as sent.
     pub retry: Option<(Event, Issue)>,
-    /// Whether somebody has to look: nobody knows what came of a retry.
-    pub alarm: bool,
+    /// Why somebody has to look, if somebody has.
+    pub alarm: Option<Alarm>,
 }
+
+/// Why somebody has to look at an intent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alarm {
+    /// Nobody knows what came of a retry: its deadline passed without a word.
+    UnknownOutcome,
+    /// A charge has been under way for too long.
+    Held,
+}
+
+impl Alarm {
+    /// The name by which it is logged, and found by the metric filters.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownOutcome => "unknown_outcome",
+            Self::Held => "held",
+        }
+    }
+}
+
+/// A retry that can't be told now for as long as another invoice charges the token, is looked at again after so long.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(10);
 
 /// What has to be done at `now` about an intent of `tenant`, on the terms its billing account has now (`None`: there is no
 /// such account any more); `None` if nothing has.
@@ -35,35 +58,147 @@ pub fn due(
     ledger: Option<TokenLedger>,
     now: Timestamp,
 ) -> Option<Due> {
-    match &intent.retry.stage {
-        Stage::Planned { at } if *at <= now => Some(planned(tenant, intent, terms, ledger, now)),
-        Stage::Due(issue) if !issue.sent => {
-            let issue = issue.clone();
-            unsent(tenant, intent, issue, terms, ledger, now)
-        }
-        Stage::Due(issue) if issue.deadline <= now => {
-            let issue = issue.clone();
-            let mut due = Due::of(intent);
-            due.intent.retry.stage = Stage::Unknown(issue);
-            due.alarm = true;
-            Some(due)
-        }
-        _ => None,
+    if intent.retry.due_at().is_none_or(|at| at > now) {
+        return None;
     }
+    let mut due = Due {
+        intent,
+        ledger: None,
+        events: Vec::new(),
+        retry: None,
+        alarm: None,
+    };
+    let ledger = ledger.unwrap_or_default();
+    match due.intent.retry.stage.clone() {
+        Stage::Planned { at } => due.planned(tenant, at, terms, ledger, now),
+        Stage::Due(issue) if !issue.sent => due.unsent(tenant, issue, terms, ledger, now),
+        Stage::Due(issue) => {
+            let unknown = true;
+            due.intent.retry.tell(Issue { unknown, ..issue });
+            due.alarm = Some(Alarm::UnknownOutcome);
+        }
+        Stage::Held => {
+            if let Some(held) = &mut due.intent.retry.held {
+                held.alarmed = true;
+            }
+            due.alarm = Some(Alarm::Held);
+        }
+        Stage::Idle
+        | Stage::PlatformFirst
+        | Stage::Paused
+        | Stage::Missed { .. }
+        | Stage::Unknown(_)
+        | Stage::Ended { .. } => return None,
+    }
+    Some(due)
 }
 
 impl Due {
-    fn of(intent: Intent) -> Self {
-        Self {
-            intent,
-            ledger: None,
-            events: Vec::new(),
-            retry: None,
-            alarm: false,
+    fn planned(
+        &mut self,
+        tenant: &TenantId,
+        at: Timestamp,
+        terms: Option<&Terms>,
+        mut ledger: TokenLedger,
+        now: Timestamp,
+    ) {
+        let asked = self.intent.hurried().is_some();
+        let Some(terms) = terms.filter(|terms| asked || terms.mode == Mode::Cascading) else {
+            self.intent.retry.stage = Stage::Missed { at };
+            return;
+        };
+        self.intent.enter(&mut ledger, terms, now);
+        let from = ledger.claimed_until(&self.intent.key, now).unwrap_or(now);
+        match self.intent.next(terms, &ledger, from) {
+            Some(Next::At(at)) if at <= now => {
+                let issue = self.intent.issue(terms, asked, now);
+                self.tell_merchant(tenant, issue, ledger, terms, now);
+            }
+            Some(Next::At(at)) => {
+                self.intent.retry.stage = Stage::Planned { at };
+                self.tell_plan(tenant, terms);
+            }
+            Some(Next::End(reason)) => self.end(tenant, reason, terms),
+            None => self.intent.retry.stage = Stage::Idle,
         }
     }
 
-    fn tell(&mut self, tenant: &TenantId, terms: &Terms) {
+    /// Told but for a crash or an outage, or to be told once more. All that could forbid it is asked again. Past its
+    /// deadline it gets a new one, under the same idempotency key.
+    fn unsent(
+        &mut self,
+        tenant: &TenantId,
+        mut issue: Issue,
+        terms: Option<&Terms>,
+        mut ledger: TokenLedger,
+        now: Timestamp,
+    ) {
+        let allowed = |terms: &&Terms| issue.asked || terms.mode == Mode::Cascading;
+        let Some(terms) = terms.filter(allowed) else {
+            self.withdraw(issue);
+            return;
+        };
+        // Whether one more charge is allowed is asked of all charges but this very one.
+        let mut others = self.intent.clone();
+        others.retry.open = None;
+        others.enter(&mut ledger, terms, now);
+        let busy = ledger.claimed_until(&self.intent.key, now);
+        match self.intent.next_of(&issue, terms, &ledger, now) {
+            Some(Next::At(at)) if at <= now && busy.is_none() => {
+                if issue.deadline <= now {
+                    issue.again(now, self.intent.deadline(terms, now));
+                }
+                issue.wait = None;
+                self.intent.retry.tell(issue.clone());
+                self.tell_merchant(tenant, issue, ledger, terms, now);
+            }
+            Some(Next::At(at)) => {
+                issue.wait = Some(at.max(busy.unwrap_or(at)).max(later(now, LOOK_AGAIN)));
+                self.intent.retry.tell(issue);
+            }
+            Some(Next::End(reason)) => self.end(tenant, reason, terms),
+            None => self.withdraw(issue),
+        }
+    }
+
+    /// Nobody is asked to charge any more. Who was asked before may still have charged.
+    fn withdraw(&mut self, issue: Issue) {
+        if issue.times > 1 {
+            let unknown = true;
+            self.intent.retry.tell(Issue { unknown, ..issue });
+            self.alarm = Some(Alarm::UnknownOutcome);
+        } else {
+            self.intent.retry.open = None;
+            self.intent.retry.stage = Stage::Missed { at: issue.at };
+        }
+    }
+
+    fn tell_merchant(
+        &mut self,
+        tenant: &TenantId,
+        issue: Issue,
+        mut ledger: TokenLedger,
+        terms: &Terms,
+        now: Timestamp,
+    ) {
+        if self.intent.token().is_some() {
+            self.intent.enter(&mut ledger, terms, now);
+            ledger.claim = Some(Claim {
+                intent: self.intent.key.clone(),
+                until: issue.deadline,
+            });
+            self.ledger = Some(ledger);
+        }
+        let event = Told::new(tenant, &self.intent).retry_due(&issue, now);
+        self.retry = Some((event, issue));
+    }
+
+    fn end(&mut self, tenant: &TenantId, reason: EndReason, terms: &Terms) {
+        self.intent.retry.stage = Stage::Ended { reason };
+        self.tell_plan(tenant, terms);
+    }
+
+    fn tell_plan(&mut self, tenant: &TenantId, terms: &Terms) {
         let retry = &self.intent.retry;
         let told = Told::new(tenant, &self.intent);
         let event = told.planned(retry.told.saturating_add(1), &retry.stage, terms);
@@ -74,115 +209,39 @@ impl Due {
 impl Intent {
     /// Notes that the event of the retry is on its way.
     pub fn note_sent(&mut self, sent: &Issue) {
-        if let Stage::Due(issue) = &mut self.retry.stage
+        if let Stage::Due(issue) = &self.retry.stage
             && issue == sent
         {
-            issue.sent = true;
+            let sent = true;
+            self.retry.tell(Issue {
+                sent,
+                ..issue.clone()
+            });
         }
     }
-}
 
-fn planned(
-    tenant: &TenantId,
-    intent: Intent,
-    terms: Option<&Terms>,
-    ledger: Option<TokenLedger>,
-    now: Timestamp,
-) -> Due {
-    let mut due = Due::of(intent);
-    let intent = &mut due.intent;
-    let asked = intent.hurried().is_some();
-    let Some(terms) = terms.filter(|terms| terms.mode == Mode::Cascading || asked) else {
-        if let Stage::Planned { at } = intent.retry.stage {
-            intent.retry.stage = Stage::Missed { at };
-        }
-        return due;
-    };
-    let mut ledger = ledger.unwrap_or_default();
-    intent.enter(&mut ledger, terms, now);
-    let claimed = ledger.claimed_until(&intent.key, now);
-    let next = intent.next(terms, &ledger, claimed.unwrap_or(now));
-    match next {
-        Some(Next::At(at)) if at <= now => {
-            let issue = intent.issue(terms, now);
-            intent.enter(&mut ledger, terms, now);
-            due.ledger = due.intent.claim(ledger, &issue);
-            let event = Told::new(tenant, &due.intent).retry_due(&issue, terms, now);
-            due.retry = Some((event, issue));
-        }
-        Some(Next::At(at)) => {
-            intent.retry.stage = Stage::Planned { at };
-            due.tell(tenant, terms);
-        }
-        Some(Next::End(reason)) => {
-            intent.retry.stage = Stage::Ended { reason };
-            due.tell(tenant, terms);
-        }
-        None => intent.retry.stage = Stage::Idle,
-    }
-    due
-}
-
-/// Told but for a crash: told again as it was. Past its deadline it is told once more under the same idempotency key, as
-/// soon as the token is free, the network takes one more try and the platform's own charge is not near; until then nothing
-/// is done.
-fn unsent(
-    tenant: &TenantId,
-    intent: Intent,
-    mut issue: Issue,
-    terms: Option<&Terms>,
-    ledger: Option<TokenLedger>,
-    now: Timestamp,
-) -> Option<Due> {
-    if intent.state != State::Open || intent.retry.hold.is_some() {
-        return None;
-    }
-    let mut due = Due::of(intent);
-    let usual = Terms::default();
-    let terms = terms.unwrap_or(&usual);
-    if issue.deadline <= now {
-        let mut ledger = ledger.unwrap_or_default();
-        due.intent.enter(&mut ledger, terms, now);
-        let taken = ledger.claimed_until(&due.intent.key, now).is_some();
-        if taken || clear(now, due.intent.announced(), &ledger) > now {
-            return None;
-        }
-        issue.times = issue.times.saturating_add(1);
-        issue.deadline = due.intent.deadline(terms, now);
-        due.intent.retry.stage = Stage::Due(issue.clone());
-        due.ledger = due.intent.claim(ledger, &issue);
-    }
-    let event = Told::new(tenant, &due.intent).retry_due(&issue, terms, now);
-    due.retry = Some((event, issue));
-    Some(due)
-}
-
-impl Intent {
-    fn issue(&mut self, terms: &Terms, now: Timestamp) -> Issue {
-        self.retry.told = self.retry.told.saturating_add(1);
-        let issue = Issue {
-            number: self.retry.told,
-            times: 1,
-            at: now,
-            deadline: self.deadline(terms, now),
-            sent: false,
+    fn issue(&mut self, terms: &Terms, asked: bool, now: Timestamp) -> Issue {
+        let number = self.retry.told.saturating_add(1);
+        let instrument = self.instrument();
+        let gateway = self.gateway();
+        let what = Ask {
+            money: self.left(),
+            token: instrument.and_then(|it| it.token.clone()),
+            customer: instrument.and_then(|it| it.customer.clone()),
+            payment_account: gateway.map(|it| terms.payment_account(it).to_owned()),
         };
-        self.retry.stage = Stage::Due(issue.clone());
+        let issue = Issue {
+            asked,
+            ..Issue::new(number, now, self.deadline(terms, now), what)
+        };
+        self.retry.told = number;
+        self.retry.not_before = None;
+        self.retry.tell(issue.clone());
         issue
     }
 
-    /// Claims the token for the retry, so that no other invoice charges it; `None` where no token is known.
-    fn claim(&self, mut ledger: TokenLedger, issue: &Issue) -> Option<TokenLedger> {
-        self.token()?;
-        ledger.claim = Some(Claim {
-            intent: self.key.clone(),
-            until: issue.deadline,
-        });
-        Some(ledger)
-    }
-
     /// Until when a merchant that is told now may charge: clear of the platform's own charge.
-    pub(super) fn deadline(&self, terms: &Terms, now: Timestamp) -> Timestamp {
+    fn deadline(&self, terms: &Terms, now: Timestamp) -> Timestamp {
         let window = later(now, terms.retry_window());
         match self.announced() {
             Some(announced) if announced > later(now, CLEAR_AFTER) => {

@@ -1,12 +1,13 @@
 //! One invoice to collect, with its attempts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Attempt, Charge, Fact, Instrument, Order, Pull, RecordBack, Retry, Signal, SignalKind, Status,
+    TriggeredBy,
 };
 use crate::event::Source;
 use crate::ids::{ChargeKey, ConnectorAccountId, InvoiceId, ProfileId, SignalId};
@@ -21,6 +22,19 @@ pub struct IntentKey {
     pub connector_account_id: ConnectorAccountId,
     /// The platform's invoice id.
     pub invoice_id: InvoiceId,
+}
+
+impl IntentKey {
+    /// All three as one text, for what is derived from them.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        [
+            self.profile_id.as_str(),
+            self.connector_account_id.as_str(),
+            self.invoice_id.as_str(),
+        ]
+        .join("/")
+    }
 }
 
 /// How an intent stands.
@@ -38,22 +52,13 @@ pub enum State {
 }
 
 impl State {
-    /// Whether nothing more is expected to happen; a late failure may still reopen the intent.
+    /// Whether nothing more is expected to happen. A collected invoice is open again if the very charge that collected it
+    /// fails after all, a cancelled one if its platform opens it again.
     #[must_use]
     pub fn ended(self) -> bool {
         match self {
             Self::Open | Self::Processing => false,
             Self::Cancelled | Self::Recovered => true,
-        }
-    }
-
-    fn said_by(kind: SignalKind) -> Option<Self> {
-        match kind {
-            SignalKind::PaymentFailed => Some(Self::Open),
-            SignalKind::PaymentPending => Some(Self::Processing),
-            SignalKind::InvoiceCancelled => Some(Self::Cancelled),
-            SignalKind::PaymentSucceeded => Some(Self::Recovered),
-            SignalKind::Other => None,
         }
     }
 }
@@ -72,12 +77,21 @@ pub struct Intent {
     pub source: Source,
     /// What it asks for, in minor units, as the earliest signal had it (later ones show what is left).
     pub amount: Money,
-    /// The signal that `amount` is of.
-    first: Order,
+    /// Whose word `amount` is, and where: the platform's before a merchant's (`true`).
+    first: (bool, Order),
     /// How it stands.
     pub state: State,
-    /// The signal that said so.
+    /// The latest signal.
     said: Order,
+    /// The latest signal that the platform gave it up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cancelled: Option<Order>,
+    /// The latest signal that it was paid, where none of its charges did that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    paid: Option<Order>,
+    /// The latest signal that it is to be collected, which names no charge: it takes back what ended it before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reopened: Option<Order>,
     /// Its charges, by their strongest ids.
     pub attempts: Vec<Attempt>,
     /// What is left to collect, in minor units, and the latest signal that said so.
@@ -111,14 +125,16 @@ impl Intent {
     /// What a first signal tells of an invoice; `None` if it tells nothing of it.
     #[must_use]
     pub fn open(signal: &Signal, now: Timestamp) -> Option<Self> {
-        let state = State::said_by(signal.kind)?;
-        Some(Self {
+        (signal.kind != SignalKind::Other).then(|| Self {
             key: signal.intent.clone(),
             source: signal.source.clone(),
             amount: signal.amount,
-            first: signal.order.clone(),
-            state,
+            first: (signal.by_merchant, signal.order.clone()),
+            state: State::Open,
             said: signal.order.clone(),
+            cancelled: None,
+            paid: None,
+            reopened: None,
             attempts: Vec::new(),
             left: None,
             platform_tries: 0,
@@ -147,7 +163,38 @@ impl Intent {
     /// When the signal happened that gave the intent its present state.
     #[must_use]
     pub fn since(&self) -> Timestamp {
-        self.said.at
+        self.ending().map_or(self.said.at, |(_, order)| order.at)
+    }
+
+    /// How the invoice ended, if it did, and the signal that said so. A charge that collected it stands whatever other
+    /// charges come to; a failure of that very charge takes it back.
+    fn ending(&self) -> Option<(State, &Order)> {
+        let collected = self.attempts.iter().filter_map(Attempt::collected);
+        let collected = collected.map(|fact| (State::Recovered, &fact.last));
+        let paid = self.paid.iter().map(|order| (State::Recovered, order));
+        let cancelled = self.cancelled.iter().map(|order| (State::Cancelled, order));
+        let (state, order) = collected
+            .chain(paid)
+            .chain(cancelled)
+            .max_by(|(_, one), (_, other)| one.cmp(other))?;
+        let taken_back = self.reopened.as_ref().is_some_and(|again| again > order);
+        (!taken_back).then_some((state, order))
+    }
+
+    /// Since when a charge is under way, if one is.
+    #[must_use]
+    pub fn pending_since(&self) -> Option<Timestamp> {
+        let pending = |attempt: &&Attempt| attempt.status() == Some(Status::Pending);
+        self.attempts
+            .iter()
+            .filter(pending)
+            .filter_map(Attempt::made_at)
+            .min()
+    }
+
+    /// The signal that opened the invoice again, if one did: what ends it after that is another ending.
+    pub(super) fn reopened(&self) -> Option<&Order> {
+        self.reopened.as_ref()
     }
 
     /// Whether any charge of the invoice ever failed.
@@ -172,8 +219,7 @@ impl Intent {
     pub fn collected_by(&self) -> Option<(&ChargeKey, &Fact)> {
         self.attempts
             .iter()
-            .filter(|attempt| attempt.status() == Some(Status::Succeeded))
-            .filter_map(|attempt| Some((attempt.key(), attempt.facts.get(&Status::Succeeded)?)))
+            .filter_map(|attempt| Some((attempt.key(), attempt.collected()?)))
             .max_by(|(_, one), (_, other)| one.last.cmp(&other.last))
     }
 
@@ -183,11 +229,22 @@ impl Intent {
         self.left.as_ref().map_or(self.amount, |(_, left)| *left)
     }
 
-    /// How many charges were tried, by whomever: those that we know of, or as many as the platform counts.
+    /// How many charges were tried, by whomever: the platform's, and those that it does not know of.
     #[must_use]
     pub fn tried(&self) -> u32 {
-        let known = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX);
-        known.max(self.platform_tries)
+        let unknown = |attempt: &&Attempt| !platforms(attempt);
+        let unknown = self.attempts.iter().filter(unknown).count();
+        self.platform_tried()
+            .saturating_add(u32::try_from(unknown).unwrap_or(u32::MAX))
+    }
+
+    /// How many charges the platform tried: those that we know of, or as many as it counts.
+    #[must_use]
+    pub fn platform_tried(&self) -> u32 {
+        let known = self.attempts.iter().filter(|it| platforms(it)).count();
+        u32::try_from(known)
+            .unwrap_or(u32::MAX)
+            .max(self.platform_tries)
     }
 
     /// When the platform charges next itself, as far as it said.
@@ -211,7 +268,13 @@ impl Intent {
     /// Whether the platform itself said last that the invoice was collected.
     #[must_use]
     pub fn platform_knows(&self) -> bool {
-        matches!(self.platform_said, Some((_, SignalKind::PaymentSucceeded)))
+        self.platform_says(SignalKind::PaymentSucceeded)
+    }
+
+    fn platform_says(&self, kind: SignalKind) -> bool {
+        self.platform_said
+            .as_ref()
+            .is_some_and(|(_, said)| *said == kind)
     }
 
     /// The charges, the latest first.
@@ -224,14 +287,27 @@ impl Intent {
 
     /// Joins `signal`, which happened about `now`.
     pub fn join(&mut self, signal: &Signal, now: Timestamp) {
-        if let Some(state) = State::said_by(signal.kind)
-            && signal.order > self.said
-        {
-            self.state = state;
-            self.said = signal.order.clone();
+        if signal.kind == SignalKind::Other {
+            return;
         }
-        if signal.order < self.first {
-            self.first = signal.order.clone();
+        let latest =
+            |known: &mut Option<Order>| *known = known.take().max(Some(signal.order.clone()));
+        match (signal.kind, &signal.charge) {
+            (SignalKind::InvoiceCancelled, _) => latest(&mut self.cancelled),
+            (SignalKind::PaymentSucceeded, None) => latest(&mut self.paid),
+            (SignalKind::PaymentFailed, None) => latest(&mut self.reopened),
+            (
+                SignalKind::PaymentFailed
+                | SignalKind::PaymentPending
+                | SignalKind::PaymentSucceeded
+                | SignalKind::Other,
+                _,
+            ) => {}
+        }
+        self.said = self.said.clone().max(signal.order.clone());
+        let first = (signal.by_merchant, signal.order.clone());
+        if first < self.first {
+            self.first = first;
             self.amount = signal.amount;
         }
         if let Some(left) = signal.left
@@ -239,27 +315,33 @@ impl Intent {
         {
             self.left = Some((signal.order.clone(), left));
         }
-        if signal.kind == SignalKind::PaymentFailed && later(&self.announced, &signal.order) {
+        if !signal.by_merchant
+            && signal.kind == SignalKind::PaymentFailed
+            && later(&self.announced, &signal.order)
+        {
             self.announced = Some((signal.order.clone(), signal.next_try));
         }
         if !signal.by_merchant && later(&self.platform_said, &signal.order) {
             self.platform_said = Some((signal.order.clone(), signal.kind));
         }
         self.platform_tries = self.platform_tries.max(signal.tries.unwrap_or_default());
-        if let Some(charge) = &signal.charge {
-            self.attribute(charge, &signal.order);
+        if let Some(attempt) = Attempt::of(signal) {
+            self.attribute(attempt);
         }
+        self.state = match self.ending() {
+            Some((state, _)) => state,
+            None if self.pending_since().is_some() => State::Processing,
+            None if self.platform_says(SignalKind::PaymentPending) => State::Processing,
+            None => State::Open,
+        };
         self.remember(signal, now);
     }
 
-    /// Joins a charge with every attempt that shares an id with it: what was taken for two may turn out to be one.
-    fn attribute(&mut self, charge: &Charge, order: &Order) {
-        let mut joined = Attempt::of(charge, order);
-        let mut ids: BTreeSet<_> = charge.ids.clone();
-        while let Some(place) = self.attempts.iter().position(|it| it.is_same(&ids)) {
-            let same = self.attempts.remove(place);
-            ids.extend(same.ids.iter().cloned());
-            joined.join(same);
+    /// Joins a charge with every attempt that is the same: what was taken for two may turn out to be one.
+    fn attribute(&mut self, mut joined: Attempt) {
+        let same = |joined: &Attempt, known: &Attempt| known.is_same(&joined.ids);
+        while let Some(place) = self.attempts.iter().position(|it| same(&joined, it)) {
+            joined.join(self.attempts.remove(place));
         }
         self.attempts.push(joined);
         self.attempts.sort_by(|one, other| one.ids.cmp(&other.ids));
@@ -280,6 +362,11 @@ impl Intent {
             }
         }
     }
+}
+
+/// Whether a charge is the platform's own, or one that it knows of and counts.
+fn platforms(attempt: &Attempt) -> bool {
+    attempt.by_platform || attempt.triggered_by == TriggeredBy::External
 }
 
 /// Whether a signal in this place says something later than what is known.

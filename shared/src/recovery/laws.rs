@@ -19,6 +19,9 @@ fn any_happening() -> impl Strategy<Value = Happening> {
         3 => prop::bool::weighted(0.1).prop_map(Happening::Reported),
         1 => prop::sample::select(Lever::ALL.as_slice()).prop_map(Happening::Pulled),
         6 => (0..100_000_u32).prop_map(Happening::Passed),
+        1 => prop::option::of(0..50_000_u32).prop_map(Happening::Announces),
+        1 => (0..6_u32).prop_map(Happening::Counts),
+        1 => prop::option::of(0..3000_i64).prop_map(Happening::Leaves),
     ]
 }
 

@@ -55,7 +55,8 @@ impl TokenLedger {
         tries: impl IntoIterator<Item = Timestamp>,
         now: Timestamp,
     ) {
-        self.tries.insert(name(intent), tries.into_iter().collect());
+        self.tries
+            .insert(intent.subject(), tries.into_iter().collect());
         for tries in self.tries.values_mut() {
             tries.retain(|at| now.duration_since(*at) <= COUNTED);
         }
@@ -99,13 +100,4 @@ impl TokenLedger {
             .filter(|claim| claim.intent != *intent && claim.until > now)
             .map(|claim| claim.until)
     }
-}
-
-fn name(intent: &IntentKey) -> String {
-    [
-        intent.profile_id.as_str(),
-        intent.connector_account_id.as_str(),
-        intent.invoice_id.as_str(),
-    ]
-    .join("/")
 }

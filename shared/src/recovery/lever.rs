@@ -56,36 +56,54 @@ impl Intent {
         }
     }
 
+    fn was_refused(&self, pull: &Pull) -> bool {
+        let refused = |known: &Pull| known.id == pull.id && known.refused.is_some();
+        self.pulls.iter().any(refused)
+    }
+
     /// Whether this very pull was made before.
     fn was_pulled(&self, pull: &Pull) -> bool {
         self.pulls.iter().any(|known| known.id == pull.id)
     }
 
     /// Pulls a lever at `now`: what it means for the retries is worked out after it.
-    fn pull(&mut self, pull: &Pull, now: Timestamp) {
-        match pull.lever {
+    fn pull(&mut self, lever: Lever, now: Timestamp) {
+        match lever {
             Lever::Pause => self.retry.hold = Some(Hold::Paused),
             Lever::Cancel => self.retry.hold = Some(Hold::Cancelled),
             Lever::Resume => self.retry.hold = None,
-            Lever::RetryNow => match &self.retry.stage {
-                Stage::Unknown(issue) => {
-                    // The same retry under the same idempotency key: if it was made, it is not made twice.
-                    let again = Issue {
-                        deadline: now,
-                        sent: false,
-                        ..issue.clone()
-                    };
-                    self.retry.stage = Stage::Due(again);
-                }
-                _ => {
+            // The same retry under the same idempotency key: if it was made, it is not made twice.
+            Lever::RetryNow => match self.retry.open.clone() {
+                Some(issue) => self.retry.tell(Issue {
+                    sent: false,
+                    wait: None,
+                    unknown: false,
+                    asked: true,
+                    ..issue
+                }),
+                None => {
                     self.retry.hurried = Some(Hurry {
-                        tried: self.tried(),
+                        told: self.retry.told,
                         at: now,
                     });
                 }
             },
         }
-        self.pulls.push(pull.clone());
+    }
+
+    /// Why a pull moves nothing, though somebody was told that it would: something came before it.
+    fn overtakes(&self, pull: &Pull) -> Option<&'static str> {
+        let holds = |pull: &Pull| pull.lever != Lever::RetryNow;
+        let applied = |known: &&Pull| known.refused.is_none() && holds(known);
+        let last = self.pulls.iter().filter(applied).map(|known| known.at);
+        if holds(pull) && last.max() > Some(pull.at) {
+            return Some("a later lever was pulled before this one arrived");
+        }
+        self.refuses(pull.lever)
+    }
+
+    fn record(&mut self, pull: Pull) {
+        self.pulls.push(pull);
         let over = self.pulls.len().saturating_sub(PULLS_MOST);
         self.pulls.drain(..over);
     }
@@ -104,8 +122,8 @@ pub struct Pulled {
     pub events: Vec<Event>,
 }
 
-/// Pulls a lever of a tenant's intent, on the `terms` of its billing account and with what is known of its token; `None` if
-/// it can't be pulled any more.
+/// Pulls a lever of a tenant's intent, on the `terms` of its billing account and with what is known of its token. One that
+/// can't be pulled any more moves nothing, and is recorded with the reason.
 #[must_use]
 pub fn pull(
     tenant: &TenantId,
@@ -114,23 +132,28 @@ pub fn pull(
     terms: &Terms,
     ledger: Option<TokenLedger>,
     now: Timestamp,
-) -> Option<Pulled> {
+) -> Pulled {
     let changed = !intent.was_pulled(pull);
+    let refused = changed.then(|| intent.overtakes(pull)).flatten();
     let mut new = None;
     if changed {
-        if intent.refuses(pull.lever).is_some() {
-            return None;
-        }
+        intent.record(Pull {
+            refused: refused.map(str::to_owned),
+            ..pull.clone()
+        });
+    }
+    if changed && refused.is_none() {
         let known = ledger.unwrap_or_default();
         let mut ledger = known.clone();
         intent.enter(&mut ledger, terms, now);
-        intent.pull(pull, now);
+        intent.pull(pull.lever, now);
         intent.replan(terms, &ledger);
         intent.enter(&mut ledger, terms, now);
         new = (intent.token().is_some() && ledger != known).then_some(ledger);
     }
     let told = Told::new(tenant, &intent);
     let event = match pull.lever {
+        _ if intent.was_refused(pull) => None,
         Lever::Cancel => Some(told.cancelled(CancelledBy::Operator, pull.at)),
         Lever::Pause => None,
         Lever::Resume | Lever::RetryNow => {
@@ -138,10 +161,10 @@ pub fn pull(
             told.planned(retry.told.saturating_add(1), &retry.stage, terms)
         }
     };
-    Some(Pulled {
+    Pulled {
         events: event.into_iter().collect(),
         intent,
         ledger: new,
         changed,
-    })
+    }
 }

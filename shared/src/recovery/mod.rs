@@ -26,13 +26,14 @@ pub use action::{Action, action};
 pub use attempt::{Attempt, Fact};
 pub use charge::{Card, Charge, ChargeId, Decline, Details, Enrichment, Instrument, Status};
 pub use decline::{advised_wait, is_hard};
-pub use due::{Due, due};
+pub use due::{Alarm, Due, due};
 pub use intent::{Intent, IntentKey, State};
 pub use ledger::{Claim, Stop, TokenLedger};
 pub use lever::{Pulled, pull};
 pub use network::{Limits, Network};
 pub use retry::{
-    EndReason, Hold, Hurry, Issue, Lever, Plan, Pull, RecordBack, Recording, Retry, Stage,
+    Ask, EndReason, Held, Hold, Hurry, Issue, Lever, Plan, Pull, RecordBack, Recording, Retry,
+    Stage,
 };
 pub use signal::{Order, Signal, SignalKind};
 pub use step::{Joined, Step, join};

@@ -7,20 +7,50 @@ use jiff::Timestamp;
 
 use super::timetable::{History, Next, timetable};
 use super::{
-    Attempt, EndReason, Hold, Intent, Issue, Network, Stage, State, Status, Stop, Terms,
-    TokenLedger, is_hard,
+    Attempt, EndReason, Held, Hold, Intent, Issue, Mode, Network, Stage, State, Status, Stop,
+    Terms, TokenLedger, is_hard,
 };
 
 impl Intent {
     /// Works out anew where the retries stand, on the `terms` of the billing account and with what is known of the token.
     pub fn replan(&mut self, terms: &Terms, ledger: &TokenLedger) {
+        self.settle_answered();
         let stage = self.stage(terms, ledger);
-        // What monitoring let pass stays so until the timetable moves on.
-        let missed = matches!((&self.retry.stage, &stage),
-            (Stage::Missed { at: missed }, Stage::Planned { at }) if missed == at);
-        if !missed {
-            self.retry.stage = stage;
+        match (&self.retry.stage, stage) {
+            // What monitoring let pass stays so until the timetable moves on.
+            (Stage::Missed { at: missed }, Stage::Planned { at })
+                if *missed == at && terms.mode == Mode::Monitoring => {}
+            // Told before something came between: told again, since that telling may not have gone out.
+            (Stage::Held | Stage::Paused | Stage::Ended { .. }, Stage::Due(issue)) => {
+                self.retry.tell(Issue {
+                    times: issue.times.saturating_add(1),
+                    sent: false,
+                    ..issue
+                });
+            }
+            (_, stage) => self.retry.stage = stage,
         }
+        self.retry.held = (self.retry.stage == Stage::Held).then(|| {
+            let since = self.pending_since().unwrap_or_else(|| self.since());
+            let known = self.retry.held.filter(|held| held.since == since);
+            known.unwrap_or(Held {
+                since,
+                alarmed: false,
+            })
+        });
+    }
+
+    /// A retry of which it is known what came of it is told no more. Where that is only known by its time, the merchant may
+    /// still make it until its deadline, and the next one waits for that.
+    fn settle_answered(&mut self) {
+        let Some(issue) = &self.retry.open else {
+            return;
+        };
+        let Some(answer) = self.answer(issue) else {
+            return;
+        };
+        self.retry.not_before = answer.retry.is_none().then_some(issue.deadline);
+        self.retry.open = None;
     }
 
     fn stage(&self, terms: &Terms, ledger: &TokenLedger) -> Stage {
@@ -33,19 +63,23 @@ impl Intent {
             }
             (State::Open | State::Processing, Some(Hold::Paused) | None) => {}
         }
-        if let Some(issue) = self.unanswered() {
-            return match self.retry.stage {
-                Stage::Unknown(_) => Stage::Unknown(issue.clone()),
-                _ => Stage::Due(issue.clone()),
-            };
-        }
         if self.retry.hold == Some(Hold::Paused) {
             return Stage::Paused;
         }
         if self.state == State::Processing {
             return Stage::Held;
         }
-        if self.hurried().is_none() && self.tried() < terms.retry_threshold {
+        if let Some(issue) = &self.retry.open {
+            return if issue.unknown {
+                Stage::Unknown(issue.clone())
+            } else {
+                Stage::Due(issue.clone())
+            };
+        }
+        if self.left().amount <= 0 {
+            return Stage::Idle;
+        }
+        if self.hurried().is_none() && self.platform_tried() < terms.retry_threshold {
             return if self.has_failed() {
                 Stage::PlatformFirst
             } else {
@@ -66,6 +100,27 @@ impl Intent {
         ledger: &TokenLedger,
         from: Timestamp,
     ) -> Option<Next> {
+        self.next_hurried(self.hurried(), terms, ledger, from)
+    }
+
+    /// What the timetable says of a retry whose time has come already.
+    pub(super) fn next_of(
+        &self,
+        issue: &Issue,
+        terms: &Terms,
+        ledger: &TokenLedger,
+        now: Timestamp,
+    ) -> Option<Next> {
+        self.next_hurried(Some(issue.at), terms, ledger, now)
+    }
+
+    fn next_hurried(
+        &self,
+        hurried: Option<Timestamp>,
+        terms: &Terms,
+        ledger: &TokenLedger,
+        from: Timestamp,
+    ) -> Option<Next> {
         let failures = || {
             self.attempts
                 .iter()
@@ -78,8 +133,9 @@ impl Intent {
             decline: self.last_failed().and_then(Attempt::decline),
             network: self.network(),
             announced: self.announced(),
-            hurried: self.hurried(),
+            hurried,
         };
+        let from = self.retry.not_before.map_or(from, |time| from.max(time));
         Some(timetable(terms, &history, ledger, from))
     }
 
@@ -87,11 +143,11 @@ impl Intent {
     pub(super) fn hurried(&self) -> Option<Timestamp> {
         self.retry
             .hurried
-            .filter(|hurry| hurry.tried == self.tried())
+            .filter(|hurry| hurry.told == self.retry.told)
             .map(|hurry| hurry.at)
     }
 
-    fn last_failed(&self) -> Option<&Attempt> {
+    pub(super) fn last_failed(&self) -> Option<&Attempt> {
         self.by_time()
             .find(|attempt| attempt.status() == Some(Status::Failed))
     }
@@ -113,22 +169,23 @@ impl Intent {
     /// The retry that the merchant was told to make, if nothing is known that came of it.
     #[must_use]
     pub fn unanswered(&self) -> Option<&Issue> {
-        match &self.retry.stage {
-            Stage::Due(issue) | Stage::Unknown(issue) if !self.answered(issue) => Some(issue),
-            _ => None,
-        }
+        self.retry
+            .open
+            .as_ref()
+            .filter(|issue| self.answer(issue).is_none())
     }
 
-    /// Whether some charge is what came of the retry: the merchant says so, or it was made since. Platforms write whole
-    /// seconds.
-    fn answered(&self, issue: &Issue) -> bool {
-        let told = issue.at.as_second();
-        self.attempts.iter().any(|attempt| match attempt.retry {
-            Some(number) => number == issue.number,
-            None => attempt
-                .made_at()
-                .is_some_and(|made| made.as_second() >= told),
-        })
+    /// The charge that is what came of the retry: the merchant says so, or it was made while the merchant was to make it.
+    fn answer(&self, issue: &Issue) -> Option<&Attempt> {
+        let reported = |attempt: &&Attempt| attempt.retry == Some(issue.number);
+        let echoed = |attempt: &&Attempt| {
+            let made = attempt.made_at();
+            attempt.retry.is_none() && made.is_some_and(|made| issue.may_be(made))
+        };
+        let mut attempts = self.attempts.iter();
+        attempts
+            .find(reported)
+            .or_else(|| self.attempts.iter().find(echoed))
     }
 
     /// Whether the merchant is to make this retry now, told so many times: what a message that says so asks before it goes.
@@ -137,8 +194,7 @@ impl Intent {
         self.state == State::Open
             && self.retry.hold.is_none()
             && matches!(&self.retry.stage, Stage::Due(issue)
-                if issue.number == number && issue.times == times)
-            && self.unanswered().is_some()
+                if issue.number == number && issue.times == times && self.answer(issue).is_none())
     }
 
     /// Enters what is known of this invoice's charges of a token into what is known of the token.
@@ -171,7 +227,8 @@ impl Intent {
             }
         }
         let mine = |claim: &super::Claim| claim.intent == self.key;
-        if self.unanswered().is_none() && ledger.claim.as_ref().is_some_and(mine) {
+        let settled = self.unanswered().is_none() && self.pending_since().is_none();
+        if settled && ledger.claim.as_ref().is_some_and(mine) {
             ledger.claim = None;
         }
     }

@@ -1,9 +1,11 @@
 //! Where the retries of an intent stand: planned, told to the merchant, unanswered, or at an end.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ChargeKey, KeyId, SignalId};
+use crate::money::Money;
+use crate::time::later;
 
 /// The retries of an intent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,32 +21,67 @@ pub struct Retry {
     /// What an operator put on them, until an operator takes it off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
-    /// An operator asked for the next one at once, when so many charges had been tried: since when.
+    /// The last one that the merchant was told of, while nothing is known that came of it: whatever else happens to the
+    /// invoice, it may still be made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<Issue>,
+    /// The next one is not told before this time, since the last one may be made until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+    /// A charge is under way since then, and whether somebody was told that it takes too long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
+    /// An operator asked for the next one at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hurried: Option<Hurry>,
 }
+
+/// A charge that is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Since when.
+    pub since: Timestamp,
+    /// Whether somebody was told that it takes too long.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub alarmed: bool,
+}
+
+/// A charge that is under way for so long needs somebody to look: no card payment takes that long, a direct debit may.
+const HELD_MOST: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 /// So many plans are kept with an intent.
 const PLANS_MOST: usize = 32;
 
 impl Retry {
-    /// When somebody has to look at them, if time alone moves them on: when the next one is due, at once while the
-    /// merchant is not told yet, and when its deadline has passed.
+    /// When somebody has to look at them, if time alone moves them on: when the next one is due, as soon as it can be while
+    /// the merchant is not told yet, when its deadline has passed, and when a charge takes too long.
     #[must_use]
     pub fn due_at(&self) -> Option<Timestamp> {
         match &self.stage {
             Stage::Planned { at } => Some(*at),
             Stage::Due(issue) if issue.sent => Some(issue.deadline),
-            // On hold it is not told; resumed, it is.
-            Stage::Due(issue) => self.hold.is_none().then_some(issue.at),
+            Stage::Due(issue) => Some(issue.wait.unwrap_or(issue.at)),
+            Stage::Held => self
+                .held
+                .filter(|held| !held.alarmed)
+                .map(|held| later(held.since, HELD_MOST)),
             Stage::Idle
             | Stage::PlatformFirst
-            | Stage::Held
             | Stage::Paused
             | Stage::Missed { .. }
             | Stage::Unknown(_)
             | Stage::Ended { .. } => None,
         }
+    }
+
+    /// The merchant is to make this one, and nothing is known that came of it.
+    pub(super) fn tell(&mut self, issue: Issue) {
+        self.open = Some(issue.clone());
+        self.stage = if issue.unknown {
+            Stage::Unknown(issue)
+        } else {
+            Stage::Due(issue)
+        };
     }
 
     /// Keeps a plan.
@@ -115,11 +152,93 @@ pub struct Issue {
     pub times: u32,
     /// When it became due.
     pub at: Timestamp,
-    /// Until when the merchant may make it.
+    /// From when on the merchant may make it, as it was told last.
+    pub from: Timestamp,
+    /// Until when.
     pub deadline: Timestamp,
+    /// From when until when the merchant could make it, as it was told before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<(Timestamp, Timestamp)>,
+    /// What is to be charged: the same in every telling.
+    pub what: Ask,
     /// Whether the event is on its way; until then it is sent again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sent: bool,
+    /// While it is not on its way: not before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<Timestamp>,
+    /// Whether its deadline passed without a word: it is told again only if an operator asks for that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unknown: bool,
+    /// Whether an operator asked for it, so that monitoring does not hold it back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asked: bool,
+}
+
+impl Issue {
+    /// A retry that is not told yet.
+    #[must_use]
+    pub fn new(number: u32, at: Timestamp, deadline: Timestamp, what: Ask) -> Self {
+        Self {
+            number,
+            times: 1,
+            at,
+            from: at,
+            deadline,
+            before: Vec::new(),
+            what,
+            sent: false,
+            wait: None,
+            unknown: false,
+            asked: false,
+        }
+    }
+}
+
+impl Issue {
+    /// Told once more, with a new time to make it in.
+    pub(super) fn again(&mut self, from: Timestamp, deadline: Timestamp) {
+        self.before.push((self.from, self.deadline));
+        self.times = self.times.saturating_add(1);
+        (self.from, self.deadline) = (from, deadline);
+    }
+
+    /// Whether a charge that was made then may be this one. Platforms write whole seconds.
+    pub(super) fn may_be(&self, made: Timestamp) -> bool {
+        let now = (self.from, self.deadline);
+        let mut times = self.before.iter().chain([&now]);
+        times
+            .any(|(from, until)| (from.as_second()..=until.as_second()).contains(&made.as_second()))
+    }
+}
+
+impl Ask {
+    /// What is left to collect, and nothing else known.
+    #[must_use]
+    pub fn of(money: Money) -> Self {
+        Self {
+            money,
+            token: None,
+            customer: None,
+            payment_account: None,
+        }
+    }
+}
+
+/// What a merchant is told to charge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    /// What is left to collect, in minor units.
+    pub money: Money,
+    /// The token at the payment service provider, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// The customer there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<String>,
+    /// The payment account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_account: Option<String>,
 }
 
 /// Why there will be no more retries.
@@ -165,8 +284,8 @@ pub enum Hold {
 /// That an operator asked for the next retry at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hurry {
-    /// How many charges had been tried then: it holds for the next one only.
-    pub tried: u32,
+    /// How many retries had been told then: it holds for the next one only.
+    pub told: u32,
     /// When.
     pub at: Timestamp,
 }
@@ -214,6 +333,9 @@ pub struct Pull {
     pub by: Option<KeyId>,
     /// When.
     pub at: Timestamp,
+    /// Why it moved nothing, where it came too late to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 /// How telling the platform of a success stands.
@@ -223,6 +345,9 @@ pub struct RecordBack {
     pub state: Recording,
     /// The success: the charge by which the invoice was collected.
     pub charge: ChargeKey,
+    /// The signal that reported it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_by: Option<SignalId>,
     /// How often the platform was asked.
     pub tries: u32,
     /// When this was written.

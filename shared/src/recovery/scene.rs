@@ -23,6 +23,20 @@ pub(super) enum Happening {
     Pulled(Lever),
     /// Time passes, and `sweep` runs.
     Passed(u32),
+    /// From now on the platform says that it charges next itself so many seconds after each failure.
+    Announces(Option<u32>),
+    /// From now on the platform counts so many charges of its own.
+    Counts(u32),
+    /// From now on the platform says that so much is left.
+    Leaves(Option<i64>),
+}
+
+/// A retry that the merchant was told to make.
+#[derive(Debug, Clone)]
+struct ToldRetry {
+    number: u32,
+    deadline: Timestamp,
+    reported: bool,
 }
 
 fn tenant() -> TenantId {
@@ -38,9 +52,14 @@ pub(super) struct Invoice {
     pub(super) ledger: Option<TokenLedger>,
     told: Vec<Signal>,
     charges: BTreeSet<String>,
-    /// The retries that the merchant was told to make, by number and when.
-    pub(super) retries: Vec<(u32, Timestamp)>,
+    /// The retries that the merchant was told to make, each as often as it was told.
+    retries: Vec<ToldRetry>,
     pulls: usize,
+    announces: Option<u32>,
+    /// When the platform charges next itself, as it said last.
+    announced: Option<Timestamp>,
+    counts: Option<u32>,
+    leaves: Option<i64>,
 }
 
 impl Invoice {
@@ -59,6 +78,10 @@ impl Invoice {
             charges: BTreeSet::new(),
             retries: Vec::new(),
             pulls: 0,
+            announces: None,
+            announced: None,
+            counts: None,
+            leaves: None,
         }
     }
 
@@ -74,6 +97,11 @@ impl Invoice {
             amount: 2500,
             currency: Currency::parse("EUR").expect("an ISO code"),
         };
+        let amount_of = amount;
+        if retry.is_none() && kind == SignalKind::PaymentFailed {
+            let after = |seconds| later(self.now, SignedDuration::from_secs(i64::from(seconds)));
+            self.announced = self.announces.map(after);
+        }
         let (status, rank) = match kind {
             SignalKind::PaymentFailed => (Status::Failed, 0),
             SignalKind::PaymentPending => (Status::Pending, 1),
@@ -118,9 +146,12 @@ impl Invoice {
                 id,
             },
             amount,
-            left: None,
-            tries: None,
-            next_try: None,
+            left: self.leaves.filter(|_| retry.is_none()).map(|amount| Money {
+                amount,
+                ..amount_of
+            }),
+            tries: self.counts.filter(|_| retry.is_none()),
+            next_try: self.announced.filter(|_| retry.is_none()),
             charge,
         }
     }
@@ -150,17 +181,48 @@ impl Invoice {
         self.ledger = due.ledger.or(self.ledger.take());
         if let (Some((_, issue)), Some(intent)) = (due.retry, &mut self.intent) {
             intent.note_sent(&issue);
-            self.may_be_told(&before);
-            self.retries.push((issue.number, self.now));
+            self.may_be_told(&before, &issue);
+            self.retries.push(ToldRetry {
+                number: issue.number,
+                deadline: issue.deadline,
+                reported: false,
+            });
         }
     }
 
     /// What must hold whenever a merchant is told to charge.
-    fn may_be_told(&self, before: &Intent) {
+    fn may_be_told(&self, before: &Intent, issue: &Issue) {
+        let collected = before.attempts.iter().find_map(Attempt::collected);
+        assert!(collected.is_none(), "it was collected: {collected:?}");
         assert!(!before.state.ended(), "{:?}", before.state);
         assert_eq!(before.retry.hold, None);
+        assert!(before.left().amount > 0);
         let most = self.terms.max_retry_count.unwrap_or(u32::MAX);
-        assert!(before.tried() < most, "{} of {most}", before.tried());
+        let ours = self
+            .charges
+            .iter()
+            .filter(|it| it.contains("retry"))
+            .count();
+        let theirs = self.charges.len() - ours;
+        let counted = usize::try_from(self.counts.unwrap_or_default()).expect("few");
+        let tried = u32::try_from(ours + theirs.max(counted)).expect("few");
+        // What the platform counts is known once it has told of a charge since.
+        assert!(before.tried() < most && (before.tried() < tried || tried < most));
+        if let Some(announced) = self.announced {
+            let before_it = announced.duration_since(issue.deadline);
+            let after_it = self.now.duration_since(announced);
+            assert!(
+                before_it >= CLEAR_AFTER || after_it >= CLEAR_AFTER,
+                "told near the platform's own charge"
+            );
+        }
+        for earlier in self.retries.iter().filter(|it| it.number != issue.number) {
+            assert!(
+                earlier.reported || earlier.deadline <= self.now,
+                "retry {} may still be made",
+                earlier.number
+            );
+        }
         let limits = Network::Mastercard.limits();
         let tries = || {
             let made = before.attempts.iter().filter_map(Attempt::made_at);
@@ -174,8 +236,6 @@ impl Invoice {
                 .count();
             assert!(held < most, "{held} tries in {hours} hours");
         }
-        let last = self.retries.last();
-        assert!(last.is_none_or(|(_, at)| *at < self.now || before.unanswered().is_some()));
     }
 
     pub(super) fn happen(&mut self, happening: &Happening) {
@@ -198,9 +258,13 @@ impl Invoice {
                 }
             }
             Happening::Reported(paid) => {
-                let Some((retry, _)) = self.retries.last().copied() else {
+                let Some(told) = self.retries.last_mut() else {
                     return;
                 };
+                let retry = told.number;
+                for told in self.retries.iter_mut().filter(|it| it.number == retry) {
+                    told.reported = true;
+                }
                 let kind = if paid {
                     SignalKind::PaymentSucceeded
                 } else {
@@ -219,14 +283,16 @@ impl Invoice {
                     lever,
                     by: None,
                     at: self.now,
+                    refused: None,
                 };
                 let ledger = self.ledger.clone();
-                if let Some(step) = pull(&tenant(), intent, &pulled, &self.terms, ledger, self.now)
-                {
-                    self.intent = Some(step.intent);
-                    self.ledger = step.ledger.or(self.ledger.take());
-                }
+                let step = pull(&tenant(), intent, &pulled, &self.terms, ledger, self.now);
+                self.intent = Some(step.intent);
+                self.ledger = step.ledger.or(self.ledger.take());
             }
+            Happening::Announces(seconds) => self.announces = seconds,
+            Happening::Counts(charges) => self.counts = Some(charges),
+            Happening::Leaves(amount) => self.leaves = amount,
             Happening::Passed(seconds) => {
                 self.now = later(self.now, SignedDuration::from_secs(i64::from(seconds)));
                 self.sweep();
@@ -249,7 +315,7 @@ impl Invoice {
                 intent.state == State::Open && intent.retry.hold.is_none()
             );
         }
-        let told = self.retries.iter().map(|(number, _)| *number);
+        let told = self.retries.iter().map(|told| told.number);
         let told: BTreeSet<_> = told.collect();
         assert_eq!(told.len(), usize::try_from(intent.retry.told).expect("few"));
     }

@@ -3,6 +3,8 @@
 //! A step has two halves, since what all invoices of a token share can only be read once the token is known: [`join`], then
 //! [`Joined::finish`].
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 
 use super::told::Told;
@@ -43,13 +45,22 @@ pub struct Step {
 pub fn join(known: Option<Intent>, signal: &Signal, now: Timestamp) -> Joined {
     let triggered_by = triggered_by(known.as_ref(), signal);
     let action = action(signal.kind, triggered_by);
+    // Amounts of another currency can't be of this invoice.
+    let foreign = |intent: &Intent| intent.amount.currency != signal.amount.currency;
+    if known.as_ref().is_some_and(foreign) {
+        return Joined {
+            intent: known,
+            changed: false,
+            action: Action::InvalidAction,
+        };
+    }
     let seen = known
         .as_ref()
         .is_some_and(|intent| intent.has_seen(&signal.id));
     let mut intent = known.or_else(|| Intent::open(signal, now));
     let changed = !seen && intent.is_some();
     if let Some(intent) = intent.as_mut().filter(|_| changed) {
-        intent.join(signal, now);
+        intent.join(&answering(signal, intent), now);
     }
     Joined {
         intent,
@@ -58,8 +69,32 @@ pub fn join(known: Option<Intent>, signal: &Signal, now: Timestamp) -> Joined {
     }
 }
 
+/// Who made the charge: as far as is known, else as the signal itself says.
 fn triggered_by(known: Option<&Intent>, signal: &Signal) -> Option<TriggeredBy> {
-    Some(known?.attempt(signal.charge.as_ref()?)?.triggered_by)
+    let charge = signal.charge.as_ref()?;
+    let known = known.and_then(|intent| intent.attempt(charge));
+    match (known, charge.triggered_by) {
+        (Some(attempt), _) => Some(attempt.triggered_by),
+        (None, TriggeredBy::Internal) => Some(TriggeredBy::Internal),
+        (None, TriggeredBy::External) => None,
+    }
+}
+
+/// The signal, answering no retry that the merchant was never told of.
+fn answering<'a>(signal: &'a Signal, intent: &Intent) -> Cow<'a, Signal> {
+    let told = intent.retry.told;
+    let never = |retry: u32| retry == 0 || retry > told;
+    let mut signal = Cow::Borrowed(signal);
+    if signal
+        .charge
+        .as_ref()
+        .and_then(|it| it.retry)
+        .is_some_and(never)
+        && let Some(charge) = &mut signal.to_mut().charge
+    {
+        charge.retry = None;
+    }
+    signal
 }
 
 impl Joined {
@@ -109,6 +144,7 @@ impl Joined {
                 intent.record_back = Some(RecordBack {
                     state: Recording::Waiting,
                     charge,
+                    began_by: Some(signal.id.clone()),
                     tries: 0,
                     at: now,
                     status: None,
@@ -116,10 +152,10 @@ impl Joined {
                 });
             }
         }
-        step.record_back = intent
-            .record_back
-            .as_ref()
-            .is_some_and(|it| it.state == Recording::Waiting);
+        let begun = |it: &RecordBack| {
+            it.state == Recording::Waiting && it.began_by.as_ref() == Some(&signal.id)
+        };
+        step.record_back = intent.record_back.as_ref().is_some_and(begun);
         step.events = events(tenant, intent, signal, terms);
         step
     }

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::{Attempt, Charge, EndReason, Intent, Issue, Mode, Stage, State, Status, Terms};
+use super::{
+    Attempt, Charge, EndReason, Intent, Issue, Mode, Stage, State, Status, Terms, TriggeredBy,
+};
 use crate::event::recovery::{
     Cancelled, CancelledBy, Invoice, Limit, LimitsExhausted, Numbers, Payment, Recovered, RetryDue,
     RetryScheduled,
@@ -60,17 +62,34 @@ impl<'a> Told<'a> {
             .map_or((self.intent.amount, self.intent.since()), |(_, fact)| {
                 (fact.details.amount, fact.first.at)
             });
-        let transition = charge
-            .as_ref()
-            .map_or("out of band", |key| key.as_str())
-            .to_owned();
+        let transition = match &charge {
+            Some(key) => key.as_str().to_owned(),
+            None => self.again("out of band"),
+        };
         let recovered = Recovered {
             invoice: self.invoice(),
             money,
             charge,
+            triggered_by: self.collected_by_whom(),
             numbers: self.numbers(),
         };
         self.event(Kind::RecoveryRecovered, &transition, at, json(&recovered))
+    }
+
+    fn collected_by_whom(&self) -> Option<TriggeredBy> {
+        let (key, _) = self.intent.collected_by()?;
+        let mut attempts = self.intent.attempts.iter();
+        attempts
+            .find(|attempt| attempt.key() == key)
+            .map(|attempt| attempt.triggered_by)
+    }
+
+    /// A transition that may come again once the invoice was opened again.
+    fn again(&self, transition: &str) -> String {
+        match self.intent.reopened() {
+            Some(order) => format!("{transition} after {}", order.id),
+            None => transition.to_owned(),
+        }
     }
 
     /// That the invoice, or its retries, were given up, by whom, and when.
@@ -82,7 +101,7 @@ impl<'a> Told<'a> {
             numbers: self.numbers(),
         };
         let transition = match by {
-            CancelledBy::Platform => "cancelled".to_owned(),
+            CancelledBy::Platform => self.again("cancelled"),
             CancelledBy::Operator => format!("cancelled by an operator at {at}"),
         };
         self.event(Kind::RecoveryCancelled, &transition, at, json(&cancelled))
@@ -101,6 +120,7 @@ impl<'a> Told<'a> {
                     money: self.intent.left(),
                     retry,
                     scheduled_at: at,
+                    error_code: self.error_code(),
                     numbers,
                 };
                 let transition = format!("retry {retry} at {at}");
@@ -132,20 +152,18 @@ impl<'a> Told<'a> {
     }
 
     /// That the merchant is to charge now.
-    pub(super) fn retry_due(&self, issue: &Issue, terms: &Terms, now: Timestamp) -> Event {
-        let instrument = self.intent.instrument();
-        let known =
-            |of: fn(&super::Instrument) -> Option<&String>| instrument.and_then(of).cloned();
-        let gateway = self.intent.gateway();
+    pub(super) fn retry_due(&self, issue: &Issue, now: Timestamp) -> Event {
+        let what = &issue.what;
         let due = RetryDue {
             invoice: self.invoice(),
-            money: self.intent.left(),
+            money: what.money,
             retry: issue.number,
             deadline: issue.deadline,
             idempotency_key: self.idempotency_key(issue.number),
-            token: known(|instrument| instrument.token.as_ref()),
-            customer: known(|instrument| instrument.customer.as_ref()),
-            payment_account: gateway.map(|gateway| terms.payment_account(gateway).to_owned()),
+            token: what.token.clone(),
+            customer: what.customer.clone(),
+            payment_account: what.payment_account.clone(),
+            error_code: self.error_code(),
             numbers: self.numbers(),
         };
         let transition = format!("retry {} told {}", issue.number, issue.times);
@@ -160,6 +178,12 @@ impl<'a> Told<'a> {
             &format!("retry {retry}"),
             "idempotency_key",
         )
+    }
+
+    /// Why the last charge failed, where that is known.
+    fn error_code(&self) -> Option<String> {
+        let decline = self.intent.last_failed()?.decline()?;
+        Some(decline.code.clone())
     }
 
     fn numbers(&self) -> Numbers {
@@ -179,13 +203,7 @@ impl<'a> Told<'a> {
     }
 
     fn subject(&self) -> String {
-        let key = &self.intent.key;
-        [
-            key.profile_id.as_str(),
-            key.connector_account_id.as_str(),
-            key.invoice_id.as_str(),
-        ]
-        .join("/")
+        self.intent.key.subject()
     }
 
     fn event(&self, kind: Kind, transition: &str, at: Timestamp, data: Json) -> Event {

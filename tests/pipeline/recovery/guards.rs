@@ -7,9 +7,10 @@ use serde_json::Value;
 use shared::delivery::{Guard, Outcome};
 use shared::event::{Event, EventType, Json, Role, Source};
 use shared::ids::{ConnectorAccountId, EventId, InvoiceId, ProfileId, TenantId};
+use shared::money::{Currency, Money};
 use shared::queue::Task;
 use shared::queue::task::{PublishTask, send};
-use shared::recovery::{Hold, IntentKey, Issue, Stage};
+use shared::recovery::{Ask, Hold, IntentKey, Issue, Stage};
 use shared::store::{IntentStep, Intents, Saved};
 use shared::time::{Clock, later};
 use tests::scene::{SHOP_URL, Scene};
@@ -40,12 +41,14 @@ fn intent() -> anyhow::Result<IntentKey> {
 }
 
 fn issue(times: u32, now: Timestamp) -> Issue {
+    let left = Money {
+        amount: 2500,
+        currency: Currency::parse("EUR").expect("an ISO code"),
+    };
     Issue {
-        number: 1,
         times,
-        at: now,
-        deadline: later(now, WINDOW),
         sent: true,
+        ..Issue::new(1, now, later(now, WINDOW), Ask::of(left))
     }
 }
 

@@ -270,6 +270,7 @@ pub(crate) async fn pull(
         lever,
         by: caller.key().cloned(),
         at: console.clock.now(),
+        refused: None,
     };
     let view = PullView::from(&pull);
     let task = LeverTask {

@@ -347,6 +347,9 @@ pub(crate) struct PullView {
     #[schema(value_type = String, format = DateTime)]
     #[serde(serialize_with = "super::millis")]
     at: Timestamp,
+    /// Why it moved nothing, where something came before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<String>,
 }
 
 impl From<&Pull> for PullView {
@@ -356,6 +359,7 @@ impl From<&Pull> for PullView {
             lever: pull.lever,
             by: pull.by.clone(),
             at: pull.at,
+            refused: pull.refused.clone(),
         }
     }
 }

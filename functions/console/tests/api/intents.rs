@@ -7,7 +7,7 @@ use shared::event::Source;
 use shared::ids::{ChargeKey, ConnectorAccountId, InvoiceId, KeyId, ProfileId, SignalId};
 use shared::money::{Currency, Money};
 use shared::recovery::{
-    Card, Charge, ChargeId, Decline, Details, EndReason, Enrichment, Hold, Hurry, Instrument,
+    Ask, Card, Charge, ChargeId, Decline, Details, EndReason, Enrichment, Hold, Hurry, Instrument,
     Intent, IntentKey, Issue, Lever, Network, Order, Plan, Pull, RecordBack, Recording, Retry,
     Signal, SignalKind, Stage, Status, TriggeredBy,
 };
@@ -132,24 +132,23 @@ async fn an_intent_is_told_with_its_charges_its_retries_and_what_was_done_to_it(
             stage: Stage::Planned { at: at(30) },
         }],
         stage: Stage::Unknown(Issue {
-            number: 2,
-            times: 1,
-            at: at(30),
-            deadline: at(90),
             sent: true,
+            ..Issue::new(2, at(30), at(90), Ask::of(intent.amount))
         }),
         told: 2,
         hold: Some(Hold::Paused),
         hurried: Some(Hurry {
-            tried: 1,
+            told: 1,
             at: at(20),
         }),
+        ..Retry::default()
     };
     let pull = |id: &str, lever, by: Option<&str>| Pull {
         id: id.to_owned(),
         lever,
         by: by.map(|id| KeyId::parse(id).expect("a valid id")),
         at: at(20),
+        refused: None,
     };
     intent.pulls = vec![
         pull("pull_1", Lever::RetryNow, Some("key_1")),
@@ -158,6 +157,7 @@ async fn an_intent_is_told_with_its_charges_its_retries_and_what_was_done_to_it(
     intent.record_back = Some(RecordBack {
         state: Recording::Recorded,
         charge: ChargeKey::parse("ch_1").expect("a valid id"),
+        began_by: None,
         tries: 2,
         at: at(70),
         status: Some(200),
@@ -287,12 +287,9 @@ async fn an_intent_is_told_with_its_charges_its_retries_and_what_was_done_to_it(
 async fn each_stage_of_the_retries_is_told() {
     let at = jiff::Timestamp::from_second(1_767_225_600).expect("in range");
     let time = "2026-01-01T00:00:00.000Z";
-    let issue = || Issue {
-        number: 1,
-        times: 1,
-        at,
-        deadline: at,
-        sent: false,
+    let issue = || {
+        let left = failed().1.amount;
+        Issue::new(1, at, at, Ask::of(left))
     };
     let issued = |stage: &str| json!({"stage": stage, "told": 0, "at": time, "number": 1, "times": 1, "deadline": time});
     let cases = [

@@ -43,7 +43,14 @@ async fn a_lever_is_pulled_by_a_message_that_says_who_did_it() {
             (task.tenant, &task.intent),
             (tenant_id("acme"), &intent.key)
         );
-        let Pull { id, lever, by, at } = task.pull;
+        let Pull {
+            id,
+            lever,
+            by,
+            at,
+            refused,
+        } = task.pull;
+        assert_eq!(refused, None);
         let told = json!({"id": id, "lever": lever.as_str(), "by": by, "at": format!("{at:.3}")});
         assert_eq!(told, answer.body);
     }
