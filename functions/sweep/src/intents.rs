@@ -11,7 +11,7 @@ use shared::event::Event;
 use shared::ids::TenantId;
 use shared::queue::Task;
 use shared::queue::task::{PublishTask, send};
-use shared::recovery::{Due, IntentKey, Issue, due};
+use shared::recovery::{Alarm, Due, IntentKey, Issue, due};
 use shared::store::{IntentStep, LedgerStep, Read, Saved};
 use tracing::{error, info};
 
@@ -19,6 +19,8 @@ use crate::handler::{Sweep, Trouble, note};
 
 /// So many due intents are taken from each shard at a time.
 const PAGE: usize = 50;
+/// At most so many, where none of fewer could be moved on.
+const PAGE_MOST: usize = 800;
 /// So many of them are worked on at once.
 const AT_ONCE: usize = 16;
 /// A run moves so many at most: what an outage held up comes to the merchants at this rate a minute.
@@ -32,9 +34,9 @@ impl Sweep {
     /// Moves on every intent that is due; how many that were.
     pub(crate) async fn advance_all(&self, first: &mut Option<Trouble>) -> usize {
         let began = self.clock.now();
-        let mut advanced = 0;
+        let (mut advanced, mut page) = (0, PAGE);
         loop {
-            let due = match self.due_intents.due_intents(self.clock.now(), PAGE).await {
+            let due = match self.due_intents.due_intents(self.clock.now(), page).await {
                 Ok(due) => due,
                 Err(trouble) => {
                     note(trouble.into(), first);
@@ -54,8 +56,12 @@ impl Sweep {
                     return advanced;
                 }
             }
-            // The index may still show what was moved on a moment ago.
-            let stalled = advanced == before;
+            // The index may still show what was moved on a moment ago. And what can't be moved on must not hide what is due
+            // after it.
+            let stalled = advanced == before && (due.len() < page || page >= PAGE_MOST);
+            if advanced == before {
+                page = page.saturating_mul(4);
+            }
             if stalled || self.clock.now().duration_since(began) > TIME_MOST {
                 return advanced;
             }
@@ -84,13 +90,21 @@ impl Sweep {
                 return Ok(false);
             };
             // Before it is stored: nobody would say so again after that.
-            if step.alarm {
-                error!(
+            let (of, invoice) = (tenant.as_str(), key.invoice_id.as_str());
+            match step.alarm {
+                Some(Alarm::UnknownOutcome) => error!(
                     alarm = "unknown_outcome",
-                    tenant = tenant.as_str(),
-                    invoice = key.invoice_id.as_str(),
+                    tenant = of,
+                    invoice,
                     "nobody knows what came of a retry: its deadline passed without a report"
-                );
+                ),
+                Some(Alarm::Held) => error!(
+                    alarm = "held",
+                    tenant = of,
+                    invoice,
+                    "a charge has been under way for too long"
+                ),
+                None => {}
             }
             let events = step.events.iter().cloned();
             self.tell(tenant, events.map(|event| (event, None))).await?;

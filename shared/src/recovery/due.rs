@@ -34,17 +34,6 @@ pub enum Alarm {
     Held,
 }
 
-impl Alarm {
-    /// The name by which it is logged, and found by the metric filters.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::UnknownOutcome => "unknown_outcome",
-            Self::Held => "held",
-        }
-    }
-}
-
 /// A retry that can't be told now for as long as another invoice charges the token, is looked at again after so long.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(10);
 
