@@ -46,6 +46,11 @@ pub(crate) fn body(invoice: &str, charge: &Charge) -> Result<Value> {
         "in_progress" => "payment_initiated",
         _ => "payment_failed",
     };
+    // What an invoice is left with is what tells a success of all of it from one of a part.
+    let (state, due) = match charge.status {
+        "success" => ("paid", 0),
+        _ => ("payment_due", 2500),
+    };
     let linked: Vec<_> = (1..=charge.number)
         .map(|number| json!({ "txn_id": format!("txn_{invoice}_{number}") }))
         .collect();
@@ -68,6 +73,8 @@ pub(crate) fn body(invoice: &str, charge: &Charge) -> Result<Value> {
         ("/content/transaction/date", json!(second)),
         ("/content/transaction/resource_version", json!(version)),
         ("/content/invoice/id", json!(invoice)),
+        ("/content/invoice/status", json!(state)),
+        ("/content/invoice/amount_due", json!(due)),
         ("/content/invoice/resource_version", json!(version)),
         ("/content/invoice/next_retry_at", Value::Null),
         ("/content/invoice/linked_payments", json!(linked)),
