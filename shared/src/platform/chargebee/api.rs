@@ -5,9 +5,10 @@ use data_encoding::BASE64;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::Deserialize;
-use url::form_urlencoded::{Serializer, byte_serialize};
+use url::form_urlencoded::Serializer;
 
 use super::{Chargebee, digits};
+use crate::platform::api::segment;
 use crate::platform::{Api, ApiRequest, Enriching, FieldError, Problem, Thin};
 use crate::recovery::Intent;
 use crate::secret::Secret;
@@ -56,7 +57,7 @@ impl Api for Chargebee {
             .finish();
         let form = HeaderValue::from_static("application/x-www-form-urlencoded");
         let key = HeaderValue::try_from(idempotency_key).ok()?;
-        let invoice: String = byte_serialize(intent.key.invoice_id.as_str().as_bytes()).collect();
+        let invoice = segment(intent.key.invoice_id.as_str())?;
         Some(ApiRequest {
             method: Method::POST,
             path: format!("/api/v2/invoices/{invoice}/record_payment"),

@@ -3,7 +3,7 @@
 use http::header::CONTENT_TYPE;
 
 use super::*;
-use crate::ids::{ConnectorAccountId, ProfileId, TenantId};
+use crate::ids::{ConnectorAccountId, InvoiceId, ProfileId, TenantId};
 use crate::platform::account::{Locked, Settings};
 use crate::platform::{Api, Thin};
 use crate::recovery::{Intent, Network};
@@ -466,6 +466,15 @@ fn a_payment_is_recorded_under_the_id_that_its_echo_brings_back() {
         header(CONTENT_TYPE.as_str()),
         Some("application/x-www-form-urlencoded")
     );
+}
+
+#[test]
+fn an_invoice_whose_id_is_no_segment_of_a_path_is_not_told_of() {
+    for id in ["..", "."] {
+        let mut intent = collected("EUR", 2500);
+        intent.key.invoice_id = InvoiceId::parse(id).expect("an id");
+        assert_eq!(Chargebee.record_back(&intent, "key_1"), None, "{id}");
+    }
 }
 
 #[test]
