@@ -69,7 +69,11 @@ impl Handle for Deliver {
 
     async fn handle(&self, task: Task, received: &Received) -> Disposition {
         let Task::Deliver(task) = task else {
-            return Disposition::Done;
+            // The batch sets these aside already; they must never pass for done.
+            return Disposition::Retry {
+                after: rest(received.count),
+                tries: 0,
+            };
         };
         match self.deliver(&task, received).await {
             Ok(disposition) => disposition,

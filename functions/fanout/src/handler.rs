@@ -66,7 +66,11 @@ impl Handle for Fanout {
 
     async fn handle(&self, task: Task, received: &Received) -> Disposition {
         let Task::Publish(task) = task else {
-            return Disposition::Done;
+            // The batch sets these aside already; they must never pass for done.
+            return Disposition::Retry {
+                after: rest(received.count),
+                tries: 0,
+            };
         };
         match self.publish(task).await {
             Ok(disposition) => disposition,

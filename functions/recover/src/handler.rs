@@ -78,7 +78,11 @@ impl Handle for Recover {
             Task::Lever(task) => self.lever(task).await,
             Task::Thin(task) => self.thin(task, received).await,
             Task::RecordBack(task) => self.record_back(task, received).await,
-            Task::Publish(_) | Task::Deliver(_) => Ok(Disposition::Done),
+            // The batch sets these aside already; they must never pass for done.
+            Task::Publish(_) | Task::Deliver(_) => Ok(Disposition::Retry {
+                after: rest(received.count),
+                tries: 0,
+            }),
         };
         match done {
             Ok(disposition) => disposition,
