@@ -138,6 +138,15 @@ impl Platform {
         }
     }
 
+    /// Whether its notifications tell nothing of an invoice until its API is asked, so that an account without a key is deaf.
+    #[must_use]
+    pub fn must_be_asked(self) -> bool {
+        match self {
+            Self::Recurly => true,
+            Self::Stripe | Self::Chargebee | Self::Custom => false,
+        }
+    }
+
     /// How its notifications are known to be genuine, and so what its billing accounts keep.
     #[must_use]
     pub fn proof(self) -> Proof {

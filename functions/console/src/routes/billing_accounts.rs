@@ -60,7 +60,7 @@ pub(crate) struct AccountBody {
     /// Of `chargebee`: 1 to 5 live pairs of user and password; a webhook that comes with any of them is genuine.
     #[serde(default)]
     basic: Option<Vec<BasicBody>>,
-    /// The key for the platform's API. Left out, none is kept.
+    /// The key for the platform's API; `recurly` needs it. Left out, none is kept.
     #[serde(default)]
     api_key: Option<String>,
     /// Where the platform's API is, if not at its usual place: https, a public host, port 443 or 8443. Chargebee's is at
@@ -247,6 +247,15 @@ fn check_api(account: &BillingAccount) -> Result<(), Refusal> {
             (None, None, true) => Err(unwanted("record_back", platform, "")),
             (None, None, false) => Ok(()),
         };
+    }
+    if account.api_key.is_none() && platform.must_be_asked() {
+        return Err(Refusal::field(
+            "api_key",
+            format!(
+                "is missing; `{}` needs it, since its webhooks tell nothing of an invoice until its API is asked",
+                platform.as_str()
+            ),
+        ));
     }
     if !record_back {
         return Ok(());

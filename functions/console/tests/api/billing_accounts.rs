@@ -263,6 +263,10 @@ async fn each_wrong_field_is_named() {
             "`record_back`: needs `api_key`, the key for the platform's API; give it, or leave `record_back` out",
         ),
         (
+            json!({"platform": "recurly"}),
+            "`api_key`: is missing; `recurly` needs it, since its webhooks tell nothing of an invoice until its API is asked",
+        ),
+        (
             json!({"secret": SECRET}),
             "`secret`: is not known here; expected is one of `platform`, `webhook_secrets`, `basic`, `api_key`, `api_base_url`, `mode`, `retry_threshold`, `ladder_s`, `max_retry_count`, `grace_period_s`, `retry_window_s`, `hard_declines`, `payment_accounts`, `record_back`",
         ),
