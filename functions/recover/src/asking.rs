@@ -8,9 +8,10 @@ use shared::platform::account::ApiKey;
 use shared::platform::{Api, ApiRequest, RecoveryAccount};
 use shared::queue::Received;
 use shared::queue::batch::rest;
+use shared::recovery::Enrichment;
 use shared::store::StoreError;
 use shared::transport::{ANSWER_MOST, Answer, Call};
-use tracing::debug;
+use tracing::{debug, error};
 
 use crate::handler::{Recover, Trouble};
 
@@ -23,6 +24,9 @@ const WAIT_MOST: SignedDuration = SignedDuration::from_hours(1);
 /// A platform that can be asked on behalf of an account.
 pub(crate) struct Line {
     pub(crate) api: &'static dyn Api,
+    tenant: TenantId,
+    profile: ProfileId,
+    account: ConnectorAccountId,
     base: String,
     authorization: HeaderValue,
 }
@@ -53,6 +57,14 @@ impl NotNow {
         retry_after: None,
     };
 
+    /// What it comes to if the platform is not asked again.
+    pub(crate) fn problem(self) -> Enrichment {
+        match self.status {
+            Some(401 | 403) => Enrichment::Refused,
+            Some(_) | None => Enrichment::Unreachable,
+        }
+    }
+
     /// How long to wait after a message was received so often: longer each time, and as long as the platform asks.
     pub(crate) fn wait(self, received: &Received) -> SignedDuration {
         let asked = self.retry_after.unwrap_or_default().min(WAIT_MOST);
@@ -64,8 +76,9 @@ impl NotNow {
 fn meaning(answer: Answer) -> Said {
     match answer.status {
         200..=299 => Said::Yes(answer),
-        // 408 and 425 ask for the same request again (RFC 9110, section 15.5.9; RFC 8470).
-        408 | 425 | 429 | 500.. => Said::NotNow(NotNow {
+        // A key that is refused is the account's fault, not the question's, and can be replaced. 408 and 425 ask for the same
+        // request again (RFC 9110, section 15.5.9; RFC 8470).
+        401 | 403 | 408 | 425 | 429 | 500.. => Said::NotNow(NotNow {
             status: Some(answer.status),
             retry_after: answer.retry_after,
         }),
@@ -76,7 +89,11 @@ fn meaning(answer: Answer) -> Said {
 impl Line {
     /// The platform of `account`, as an adapter of `source` expects it. `None`: nobody can be asked. There is no key, or
     /// the account is another platform's by now, which must not be given this one's questions.
-    fn of(account: RecoveryAccount, source: &str) -> Result<Option<Self>, Trouble> {
+    fn of(
+        (tenant, profile, id): (&TenantId, &ProfileId, &ConnectorAccountId),
+        account: RecoveryAccount,
+        source: &str,
+    ) -> Result<Option<Self>, Trouble> {
         let platform = account.platform;
         let Some(api) = platform.api().filter(|_| platform.as_str() == source) else {
             return Ok(None);
@@ -94,6 +111,9 @@ impl Line {
                 authorization.set_sensitive(true);
                 Self {
                     api,
+                    tenant: tenant.clone(),
+                    profile: profile.clone(),
+                    account: id.clone(),
                     base: base.trim_end_matches('/').to_owned(),
                     authorization,
                 }
@@ -128,14 +148,14 @@ impl Recover {
         &self,
         tenant: &TenantId,
         profile: &ProfileId,
-        account: &ConnectorAccountId,
+        id: &ConnectorAccountId,
         source: &str,
     ) -> Result<Option<Line>, Trouble> {
-        let account: Result<_, StoreError> = self
-            .accounts
-            .recovery_account(tenant, profile, account)
-            .await;
-        account?.map_or(Ok(None), |account| Line::of(account, source))
+        let account: Result<_, StoreError> =
+            self.accounts.recovery_account(tenant, profile, id).await;
+        account?.map_or(Ok(None), |account| {
+            Line::of((tenant, profile, id), account, source)
+        })
     }
 
     /// Asks within `deadline`.
@@ -146,7 +166,20 @@ impl Recover {
         deadline: SignedDuration,
     ) -> Said {
         match self.platforms.call(line.call(request, deadline)).await {
-            Ok(answer) => meaning(answer),
+            Ok(answer) => {
+                if let status @ (401 | 403) = answer.status {
+                    // An alarm counts this line: nothing is asked or told of this account until its key is replaced.
+                    error!(
+                        alarm = "key_refused",
+                        tenant = line.tenant.as_str(),
+                        profile = line.profile.as_str(),
+                        account = line.account.as_str(),
+                        status,
+                        "a platform refused the account's key"
+                    );
+                }
+                meaning(answer)
+            }
             Err(failure) => {
                 debug!(failure = failure.as_str(), "a platform gave no answer");
                 Said::NotNow(NotNow::NO_TIME)
@@ -178,11 +211,11 @@ mod tests {
         };
         let cases = [
             (&[200, 201, 204, 299][..], "yes"),
+            (&[301, 302, 307, 400, 402, 404, 409, 410, 422, 451], "no"),
             (
-                &[301, 302, 307, 400, 401, 403, 404, 409, 410, 422, 451],
-                "no",
+                &[401, 403, 408, 425, 429, 500, 502, 503, 504, 599],
+                "not now",
             ),
-            (&[408, 425, 429, 500, 502, 503, 504, 599], "not now"),
         ];
         for (statuses, want) in cases {
             for status in statuses {

@@ -3,6 +3,9 @@
 //! What it came to is kept before anything else is done with it, so that neither a redelivery nor a death after that asks
 //! again: the first to be kept is what everybody goes on with. What the platform does not tell, or not in time, is kept
 //! too; what nobody could be asked for is not, so that a notification sent again after a key was given is enriched.
+//!
+//! What ends or holds the retries of an invoice waits for no platform: a merchant would be told meanwhile to charge for what
+//! is paid. It is asked for once, and if that comes to nothing, its own words have to do.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -11,7 +14,7 @@ use shared::ids::{EventId, SignalId, TenantId};
 use shared::platform::{Enriched, Enriching, Thin};
 use shared::queue::task::{IgnoredTask, SignalTask, ThinTask};
 use shared::queue::{Disposition, Received};
-use shared::recovery::Enrichment;
+use shared::recovery::{Enrichment, SignalKind};
 use shared::time::{later, until};
 use tracing::{error, info, warn};
 
@@ -84,13 +87,20 @@ impl Recover {
     ) -> Result<Result<Enriched, NotNow>, Trouble> {
         let (profile, account) = (&thin.profile_id, &thin.connector_account_id);
         let source = thin.platform.as_str();
-        let Some(line) = self.line(tenant, profile, account, source).await? else {
+        let line = match self.line(tenant, profile, account, source).await {
+            Err(Trouble::Locked) if stops(thin) => {
+                report(tenant, thin, Enrichment::Unreachable);
+                return Ok(Ok(thin.unenriched(Enrichment::Unreachable)));
+            }
+            line => line?,
+        };
+        let Some(line) = line else {
             report(tenant, thin, Enrichment::NoKey);
             return Ok(Ok(thin.unenriched(Enrichment::NoKey)));
         };
         let asked = match self.ask_for_the_rest(&line, thin).await {
-            Asked::Later(_) if self.waited(received) >= TRIED_FOR => {
-                Asked::Problem(Enrichment::Unreachable)
+            Asked::Later(not_now) if stops(thin) || self.waited(received) >= TRIED_FOR => {
+                Asked::Problem(not_now.problem())
             }
             asked => asked,
         };
@@ -195,6 +205,16 @@ impl Recover {
         );
         Ok(Disposition::Done)
     }
+}
+
+/// Whether it tells by itself that nothing may be charged for now.
+fn stops(thin: &Thin) -> bool {
+    thin.told.as_ref().is_some_and(|told| match told.kind {
+        SignalKind::PaymentSucceeded
+        | SignalKind::PaymentPending
+        | SignalKind::InvoiceCancelled => true,
+        SignalKind::PaymentFailed | SignalKind::Other => false,
+    })
 }
 
 fn report(tenant: &TenantId, thin: &Thin, problem: Enrichment) {

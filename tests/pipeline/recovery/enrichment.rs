@@ -11,7 +11,7 @@ use shared::delivery::{Failure, Vetting};
 use shared::ids::SignalId;
 use shared::platform::account::Settings;
 use shared::platform::{BillingAccount, Interpretation, Platform, Thin};
-use shared::queue::task::{ThinTask, send};
+use shared::queue::task::{SignalTask, ThinTask, send};
 use shared::queue::{Queue, Task};
 use shared::recovery::Signal;
 use shared::secret::Secret;
@@ -23,7 +23,7 @@ use shared::transport::https::Https;
 use tests::scene::Scene;
 use tests::stories::{STRIPE_SECRET, account, signal};
 
-use crate::{FAILED, list, states, text};
+use crate::{FAILED, PAID, list, states, text};
 
 const NOTIFICATION: &str = include_str!("../../fixtures/recurly/payment.failed.json");
 const TRANSACTION: &str = include_str!("../../fixtures/recurly/api/transaction.declined.json");
@@ -65,9 +65,13 @@ pub(super) async fn keep(scene: &Scene, account: &BillingAccount) -> Result<()> 
     Ok(())
 }
 
-/// What a notification tells by itself, where it does.
+/// What a notification of a failed charge tells by itself, where it does.
 fn told() -> Result<Signal> {
-    Ok(match signal(FAILED)? {
+    told_by(FAILED)
+}
+
+fn told_by(body: &str) -> Result<Signal> {
+    Ok(match signal(body)? {
         Task::Signal(task) => task.signal,
         Task::Thin(ThinTask { thin, .. }) => thin.told.expect("Stripe tells of the invoice"),
         other => anyhow::bail!("{other:?}"),
@@ -187,7 +191,8 @@ async fn what_a_platform_does_not_tell_is_shown_with_the_reason() -> Result<()> 
     // Name, key, what the transaction and the invoice answer, the problem, and how often the platform is asked.
     let cases = [
         ("404", Some("key"), refused(404), vec![], "refused", 1),
-        ("401", Some("key"), refused(401), vec![], "refused", 1),
+        ("401", Some("key"), refused(401), vec![], "refused", 50),
+        ("403", Some("key"), refused(403), vec![], "refused", 50),
         ("moved", Some("key"), refused(301), vec![], "refused", 1),
         (
             "the second is refused",
@@ -222,8 +227,8 @@ async fn what_a_platform_does_not_tell_is_shown_with_the_reason() -> Result<()> 
             1,
         ),
         ("no key", None, vec![ok(TRANSACTION)], vec![], "no_key", 0),
-        ("no answer", Some("key"), no, vec![], "unreachable", 0),
-        ("503", Some("key"), refused(503), vec![], "unreachable", 0),
+        ("no answer", Some("key"), no, vec![], "unreachable", 50),
+        ("503", Some("key"), refused(503), vec![], "unreachable", 50),
     ];
     for (name, key, transaction, invoice, problem, calls) in cases {
         for end in [End::Told(problem), End::Aside(problem)] {
@@ -236,7 +241,9 @@ async fn what_a_platform_does_not_tell_is_shown_with_the_reason() -> Result<()> 
             send(&scene.queues, [notified(told)?]).await?;
             wait(&scene, SignedDuration::from_mins(11 * 60 + 45)).await?;
             let before = scene.events().await?;
-            assert_eq!(before.is_empty(), problem == "unreachable", "{name}");
+            // Asked for as long as is tried: 2, 4, 8 .. 512 s, then every 15 minutes.
+            let waits = calls == 50;
+            assert_eq!(before.is_empty(), waits, "{name}");
             wait(&scene, SignedDuration::from_mins(30)).await?;
 
             let events = scene.events().await?;
@@ -254,12 +261,50 @@ async fn what_a_platform_does_not_tell_is_shown_with_the_reason() -> Result<()> 
                 }
             }
             let made = scene.api_calls.calls().len();
-            match problem {
-                // 2, 4, 8 .. 512 s, then every 15 minutes.
-                "unreachable" => assert!((50..70).contains(&made), "{name}: {made}"),
-                _ => assert_eq!(made, calls, "{name}"),
+            match waits {
+                true => assert!((50..70).contains(&made), "{name}: {made}"),
+                false => assert_eq!(made, calls, "{name}"),
             }
             assert!(scene.queues.is_empty(), "{name}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_ends_the_retries_waits_for_no_platform() -> Result<()> {
+    let says = |status| Ok(Answer::of(status, ""));
+    let cases: [(&str, bool, Said, &str, usize); 5] = [
+        ("429", false, says(429), "unreachable", 1),
+        ("503", false, says(503), "unreachable", 1),
+        ("401", false, says(401), "refused", 1),
+        ("no answer", false, Err(Failure::Timeout), "unreachable", 1),
+        ("a locked key", true, says(200), "unreachable", 0),
+    ];
+    for (name, locked, answer, problem, calls) in cases {
+        let scene = scene(Some("key")).await?;
+        let (tenant, signal) = (account()?.tenant, told()?);
+        send(&scene.queues, [Task::Signal(SignalTask { tenant, signal })]).await?;
+        scene.settle().await?;
+        if locked {
+            scene.put_locked(&recurly(Some("key"))?).await?;
+            scene.clock.advance(SignedDuration::from_secs(11));
+        }
+        answers(&scene, vec![answer], vec![]);
+        for _ in 0..2 {
+            send(&scene.queues, [notified(Some(told_by(PAID)?))?]).await?;
+            scene.settle().await?;
+            assert_eq!(scene.queues.len(Queue::Recover), 0, "{name}");
+            let intent = intent(&scene, "in_1QfInv").await?;
+            assert_eq!(text(&intent, "/state"), "recovered", "{name}");
+            let paid: Vec<_> = list(&intent, "/attempts")
+                .into_iter()
+                .filter(|attempt| text(attempt, "/status") == "succeeded")
+                .map(|attempt| text(&attempt, "/enrichment"))
+                .collect();
+            assert_eq!(paid, [problem], "{name}");
+            let asked = scene.api_calls.calls().len();
+            assert_eq!(asked, calls, "{name}");
         }
     }
     Ok(())
@@ -421,7 +466,7 @@ async fn a_platform_on_the_network_is_asked_until_it_answers() -> Result<()> {
         (Turn::WrongKinds, "not_understood"),
         (Turn::Huge, "not_understood"),
         (Turn::Endless, "not_understood"),
-        (Turn::Status(403), "refused"),
+        (Turn::Status(404), "refused"),
     ] {
         api.script([turn]);
         let mut task = notified(None)?;
