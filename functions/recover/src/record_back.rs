@@ -1,10 +1,12 @@
 //! A success that the billing platform does not know: tell it, until it has it, and keep what came of that.
 //!
-//! Every try carries the same idempotency key, derived from the success, so that dying between the platform's answer and
-//! our write tells it once all the same. A platform that knows no such keys refuses what it has already; its own word that
-//! the invoice was collected then settles it. Each try is written to the intent, which shows it.
+//! Every try is counted on the intent before it is made, so that whoever asks knows whether an earlier try, its own or that
+//! of another message, may have reached the platform without an answer to us. All tries carry one idempotency key, derived
+//! from the success, so that such a try tells it once all the same; only a platform that keeps its own failures under a
+//! key is given another key after one. A platform that has it already refuses; its own word that the invoice was collected
+//! then settles it, and settles also what was given up.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use shared::ids::EventId;
 use shared::platform::ApiRequest;
 use shared::queue::task::RecordBackTask;
@@ -25,8 +27,6 @@ const LOST_FOR: SignedDuration = SignedDuration::from_hours(1);
 /// What one try came to.
 struct Tried {
     state: Recording,
-    /// Whether the platform was asked.
-    asked: bool,
     status: Option<u16>,
     platform_id: Option<String>,
 }
@@ -35,7 +35,6 @@ impl Tried {
     /// The platform knows by now, by an earlier try of which the answer was lost, or otherwise.
     const KNOWN: Self = Self {
         state: Recording::Recorded,
-        asked: false,
         status: None,
         platform_id: None,
     };
@@ -43,15 +42,13 @@ impl Tried {
     /// Nobody could be asked.
     const IMPOSSIBLE: Self = Self {
         state: Recording::Failed,
-        asked: false,
         status: None,
         platform_id: None,
     };
 
-    fn asked(state: Recording, status: Option<u16>) -> Self {
+    fn of(state: Recording, status: Option<u16>) -> Self {
         Self {
             state,
-            asked: true,
             status,
             platform_id: None,
         }
@@ -63,20 +60,37 @@ impl Tried {
             true => Recording::Failed,
             false => Recording::Waiting,
         };
-        Self::asked(state, status)
+        Self::of(state, status)
     }
 
-    fn over(self, before: &RecordBack, at: jiff::Timestamp) -> RecordBack {
+    fn over(self, before: &RecordBack, at: Timestamp) -> RecordBack {
         RecordBack {
             state: self.state,
-            charge: before.charge.clone(),
-            began_by: before.began_by.clone(),
-            tries: before.tries.saturating_add(u32::from(self.asked)),
             at,
-            status: self.status,
+            // The last answer stays the last one where no other came.
+            status: self.status.or(before.status),
             platform_id: self.platform_id,
+            ..before.clone()
         }
     }
+}
+
+/// What is to be done now.
+enum Next {
+    /// Nothing: there is nothing to tell any more.
+    Nothing,
+    /// It has come to an end without asking.
+    Keep(RecordBack),
+    /// The platform is to be asked.
+    Ask(Box<Question>),
+}
+
+/// One try, which is counted already.
+struct Question {
+    line: Line,
+    request: ApiRequest,
+    /// How telling it stands, this try included.
+    counted: RecordBack,
 }
 
 impl Recover {
@@ -85,26 +99,26 @@ impl Recover {
         task: RecordBackTask,
         received: &Received,
     ) -> Result<Disposition, Trouble> {
-        let RecordBackTask { tenant, intent } = &task;
-        let Some(read) = self.intents.intent(tenant, intent).await? else {
-            return Ok(Disposition::Done);
+        let (recording, not_now) = match self.next(&task).await? {
+            Next::Nothing => return Ok(Disposition::Done),
+            Next::Keep(recording) => (recording, None),
+            Next::Ask(question) => {
+                let Question {
+                    line,
+                    request,
+                    counted,
+                } = *question;
+                let (tried, not_now) = self.tell(&line, request, &counted, received).await;
+                (tried.over(&counted, self.clock.now()), not_now)
+            }
         };
-        let Some(waiting) = waiting(&read.value) else {
-            return Ok(Disposition::Done);
-        };
-        let (tried, not_now) = if read.value.platform_knows() {
-            (Tried::KNOWN, None)
-        } else {
-            self.try_to_tell(&task, &read.value, waiting, received)
-                .await?
-        };
-        let (state, status) = (tried.state, tried.status);
-        let recording = tried.over(waiting, self.clock.now());
         if !self.keep(&task, &recording).await? {
             return Ok(Disposition::Done);
         }
+        let RecordBackTask { tenant, intent } = &task;
         let (tenant, invoice) = (tenant.as_str(), intent.invoice_id.as_str());
-        match (state, not_now) {
+        let status = recording.status;
+        match (recording.state, not_now) {
             (Recording::Waiting, not_now) => {
                 info!(
                     tenant,
@@ -122,7 +136,44 @@ impl Recover {
         Ok(Disposition::Done)
     }
 
-    async fn try_to_tell(
+    /// What is to be done. A try is counted before it is made, and of several who would make it at once one counts first.
+    async fn next(&self, task: &RecordBackTask) -> Result<Next, Trouble> {
+        let RecordBackTask { tenant, intent } = task;
+        for _ in 0..RACES {
+            let now = self.clock.now();
+            let Some(read) = self.intents.intent(tenant, intent).await? else {
+                return Ok(Next::Nothing);
+            };
+            let mut value = read.value;
+            let Some(waiting) = waiting(&value).cloned() else {
+                return Ok(Next::Nothing);
+            };
+            if value.platform_knows() {
+                return Ok(Next::Keep(Tried::KNOWN.over(&waiting, now)));
+            }
+            let Some((line, request)) = self.question(task, &value, &waiting).await? else {
+                return Ok(Next::Keep(Tried::IMPOSSIBLE.over(&waiting, now)));
+            };
+            let counted = RecordBack {
+                tries: waiting.tries.saturating_add(1),
+                at: now,
+                ..waiting
+            };
+            value.record_back = Some(counted.clone());
+            let step = IntentStep::alone(&value, Some(read.version));
+            if self.intents.save_step(tenant, &step, now).await? == Saved::Stored {
+                return Ok(Next::Ask(Box::new(Question {
+                    line,
+                    request,
+                    counted,
+                })));
+            }
+        }
+        Err(Trouble::Contended)
+    }
+
+    /// What to ask of whom; `None` if nobody can be asked.
+    async fn question(
         &self,
         RecordBackTask {
             tenant,
@@ -130,49 +181,53 @@ impl Recover {
         }: &RecordBackTask,
         intent: &Intent,
         waiting: &RecordBack,
-        received: &Received,
-    ) -> Result<(Tried, Option<NotNow>), Trouble> {
+    ) -> Result<Option<(Line, ApiRequest)>, Trouble> {
         let (profile, account) = (&key.profile_id, &key.connector_account_id);
         let line = self
             .line(tenant, profile, account, intent.source.as_str())
             .await?;
         // What is not collected any more must not be told as if it were.
-        let line = line.filter(|_| intent.state == State::Recovered);
-        let charge = waiting.charge.as_str();
-        let once = EventId::derive(tenant, &subject(key), charge, "record_back");
-        let request = line
-            .as_ref()
-            .and_then(|line| line.api.record_back(intent, once.as_str()));
-        Ok(match line.zip(request) {
-            Some((line, request)) => self.tell(&line, request, received).await,
-            None => (Tried::IMPOSSIBLE, None),
-        })
+        let Some(line) = line.filter(|_| intent.state == State::Recovered) else {
+            return Ok(None);
+        };
+        let failed = waiting.status.is_some_and(|status| status >= 500);
+        let what = match failed && line.api.keeps_answers() {
+            true => format!("record_back {}", waiting.tries),
+            false => "record_back".to_owned(),
+        };
+        let once = EventId::derive(tenant, &subject(key), waiting.charge.as_str(), &what);
+        let request = line.api.record_back(intent, once.as_str());
+        Ok(request.map(|request| (line, request)))
     }
 
     async fn tell(
         &self,
         line: &Line,
         request: ApiRequest,
+        counted: &RecordBack,
         received: &Received,
     ) -> (Tried, Option<NotNow>) {
         let waited = self.waited(received);
         let given_up = waited >= TRIED_FOR;
+        let may_have_it = counted.tries > 1 && waited < LOST_FOR;
         match self.ask(line, request, DEADLINE).await {
             // Who does not name what it recorded may not be the platform: some page at a wrong address says 200 too.
             Said::Yes(answer) => match line.api.recorded_id(&answer.body) {
                 Some(id) => {
                     let tried = Tried {
                         platform_id: Some(id),
-                        ..Tried::asked(Recording::Recorded, Some(answer.status))
+                        ..Tried::of(Recording::Recorded, Some(answer.status))
                     };
                     (tried, None)
                 }
                 None => (Tried::unless(given_up, Some(answer.status)), None),
             },
-            Said::No(status @ (409 | 422)) if received.count > 1 && waited < LOST_FOR => {
-                (Tried::asked(Recording::Waiting, Some(status)), None)
+            Said::No(409) if line.api.keeps_answers() => (Tried::unless(given_up, Some(409)), None),
+            // So is what is paid already refused: by Stripe 400, by Chargebee 409, by Recurly 422.
+            Said::No(status @ (400 | 409 | 422)) if may_have_it => {
+                (Tried::of(Recording::Waiting, Some(status)), None)
             }
-            Said::No(status) => (Tried::asked(Recording::Failed, Some(status)), None),
+            Said::No(status) => (Tried::of(Recording::Failed, Some(status)), None),
             Said::NotNow(not_now) => (Tried::unless(given_up, not_now.status), Some(not_now)),
         }
     }
@@ -187,11 +242,19 @@ impl Recover {
             let Some(read) = self.intents.intent(tenant, intent).await? else {
                 return Ok(false);
             };
-            if !beats(recording, read.value.record_back.as_ref()) {
+            let mut changed = read.value;
+            let Some(known) = changed.record_back.as_mut() else {
+                return Ok(false);
+            };
+            if !beats(recording, known) {
                 return Ok(false);
             }
-            let mut changed = read.value;
-            changed.record_back = Some(recording.clone());
+            // Others may have counted a try meanwhile.
+            let tries = known.tries.max(recording.tries);
+            *known = RecordBack {
+                tries,
+                ..recording.clone()
+            };
             let saved = self
                 .intents
                 .save_step(
@@ -215,15 +278,27 @@ fn waiting(intent: &Intent) -> Option<&RecordBack> {
 }
 
 /// Whether what came of a try is still news: of the same success, and that it has it is the last word.
-fn beats(recording: &RecordBack, known: Option<&RecordBack>) -> bool {
-    known.is_some_and(|known| {
-        known.charge == recording.charge
-            && match known.state {
-                Recording::Waiting => true,
-                Recording::Failed => recording.state == Recording::Recorded,
-                Recording::Recorded => false,
-            }
-    })
+fn beats(recording: &RecordBack, known: &RecordBack) -> bool {
+    known.charge == recording.charge
+        && match known.state {
+            Recording::Waiting => true,
+            Recording::Failed => recording.state == Recording::Recorded,
+            Recording::Recorded => false,
+        }
+}
+
+/// The platform's own word that the invoice was collected settles what it was to be told, given up or not. Whether it did.
+pub(crate) fn settle(intent: &mut Intent, now: Timestamp) -> bool {
+    let knows = intent.platform_knows();
+    let told = intent.record_back.as_mut();
+    match told.filter(|told| knows && told.state != Recording::Recorded) {
+        Some(told) => {
+            told.state = Recording::Recorded;
+            told.at = now;
+            true
+        }
+        None => false,
+    }
 }
 
 fn subject(key: &IntentKey) -> String {

@@ -11,6 +11,7 @@ use shared::store::{IntentStep, LedgerStep, Read, Saved, StoreError, Version};
 use tracing::{error, info};
 
 use crate::handler::{RACES, Recover, Trouble};
+use crate::record_back::settle;
 
 /// A token, with what is known of it and the state that was read in.
 pub(crate) struct Token(Option<(String, Option<Read<TokenLedger>>)>);
@@ -44,7 +45,12 @@ impl Recover {
             let joined = join(read.map(|read| read.value), &signal, now);
             let terms = self.terms_of(&tenant, &signal.intent).await?;
             let token = self.token(&tenant, joined.token()).await?;
-            let step = joined.finish(&tenant, &signal, &terms, token.ledger(), now);
+            let mut step = joined.finish(&tenant, &signal, &terms, token.ledger(), now);
+            if let Some(intent) = step.intent.as_mut().filter(|_| step.changed)
+                && settle(intent, now)
+            {
+                step.record_back = false;
+            }
             if let Some(intent) = step.intent.as_ref().filter(|_| step.changed) {
                 let ledger = token.step(step.ledger.as_ref());
                 let saved = self.save(&tenant, intent, version, ledger, now);

@@ -50,8 +50,14 @@ pub trait Api: Send + Sync {
     fn enrich(&self, thin: &Thin, answers: &[Bytes]) -> Result<Enriching, FieldError>;
 
     /// How to tell the platform that the invoice was collected by a charge that it does not know; `idempotency_key` is the
-    /// same on every try. `None` if the platform can't be told.
+    /// same on every try, but see [`Api::keeps_answers`]. `None` if the platform can't be told.
     fn record_back(&self, intent: &Intent, idempotency_key: &str) -> Option<ApiRequest>;
+
+    /// Whether it keeps its first answer to an idempotency key, a 5xx included, so that what it answered so must be told
+    /// under another key; and says 409 only while something else is done to the same thing.
+    fn keeps_answers(&self) -> bool {
+        false
+    }
 
     /// The platform's own id of what it recorded, from its answer.
     fn recorded_id(&self, answer: &[u8]) -> Option<String>;

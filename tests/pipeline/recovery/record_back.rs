@@ -12,7 +12,7 @@ use shared::event::Source;
 use shared::platform::account::Settings;
 use shared::platform::{BillingAccount, Platform};
 use shared::queue::Task;
-use shared::queue::task::{SignalTask, ThinTask, send};
+use shared::queue::task::{RecordBackTask, SignalTask, ThinTask, send};
 use shared::recovery::{Order, Signal, Terms, TriggeredBy};
 use shared::secret::Secret;
 use shared::time::SystemClock;
@@ -109,6 +109,12 @@ async fn a_success_is_told_until_the_platform_has_it_or_will_not_take_it() -> Re
             want: ended("recorded", "200", 4..5),
         },
         Case {
+            name: "taken once the key is a good one",
+            key: Some("key"),
+            answers: vec![says(401, ""), says(403, ""), says(200, r#"{"id":"inv_9"}"#)],
+            want: ended("recorded", "200", 3..4),
+        },
+        Case {
             name: "not known there",
             key: Some("key"),
             answers: vec![says(404, "")],
@@ -182,7 +188,17 @@ async fn the_platforms_own_word_settles_what_it_was_told_without_an_answer() -> 
     wait(&scene, SignedDuration::from_secs(3)).await?;
     assert_eq!(text(&recorded(&scene).await?, "/state"), "waiting");
 
-    let mut paid = told(PAID, Platform::Recurly)?;
+    join(&scene, echoed(Platform::Recurly)?).await?;
+    let asked = scene.api_calls.calls().len();
+    wait(&scene, SignedDuration::from_hours(1)).await?;
+    assert_eq!(text(&recorded(&scene).await?, "/state"), "recorded");
+    assert_eq!(scene.api_calls.calls().len(), asked);
+    Ok(())
+}
+
+/// The platform itself says that the invoice was collected.
+fn echoed(platform: Platform) -> Result<Signal> {
+    let mut paid = told(PAID, platform)?;
     let at: Timestamp = "2025-01-05T00:00:00Z".parse()?;
     paid.id = shared::ids::SignalId::parse("the_platforms_own")?;
     paid.order = Order {
@@ -190,11 +206,95 @@ async fn the_platforms_own_word_settles_what_it_was_told_without_an_answer() -> 
         id: paid.id.clone(),
         ..paid.order
     };
-    join(&scene, paid).await?;
-    let asked = scene.api_calls.calls().len();
-    wait(&scene, SignedDuration::from_hours(1)).await?;
+    Ok(paid)
+}
+
+#[tokio::test]
+async fn the_platforms_own_word_settles_what_was_given_up_too() -> Result<()> {
+    let scene = Scene::start().await?;
+    keep(&scene, &at(Platform::Recurly, Some("key"), BASE)?).await?;
+    scene.api_calls.script(URL, [Ok(Answer::of(404, ""))]);
+    join(&scene, told(FAILED, Platform::Recurly)?).await?;
+    join(&scene, reported(Platform::Recurly)?).await?;
+    assert_eq!(text(&recorded(&scene).await?, "/state"), "failed");
+    join(&scene, echoed(Platform::Recurly)?).await?;
     assert_eq!(text(&recorded(&scene).await?, "/state"), "recorded");
-    assert_eq!(scene.api_calls.calls().len(), asked);
+    assert_eq!(scene.api_calls.calls().len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_refusal_is_doubted_only_after_a_try_whose_answer_may_be_lost() -> Result<()> {
+    let account = at(Platform::Recurly, Some("key"), BASE)?;
+    // A message that came often and never asked: there is no answer to be lost.
+    let scene = Scene::start().await?;
+    keep(&scene, &account).await?;
+    scene.put_locked(&account).await?;
+    scene.api_calls.script(URL, [Ok(Answer::of(422, ""))]);
+    join(&scene, told(FAILED, Platform::Recurly)?).await?;
+    join(&scene, reported(Platform::Recurly)?).await?;
+    wait(&scene, SignedDuration::from_mins(1)).await?;
+    assert_eq!(text(&recorded(&scene).await?, "/tries"), "0");
+    keep(&scene, &account).await?;
+    wait(&scene, SignedDuration::from_mins(5)).await?;
+    let record = recorded(&scene).await?;
+    let got = (text(&record, "/state"), text(&record, "/tries"));
+    assert_eq!(got, ("failed".to_owned(), "1".to_owned()));
+
+    // A message that comes for the first time after another one's answer was lost.
+    let scene = Scene::start().await?;
+    keep(&scene, &account).await?;
+    let lost = [Err(Failure::Timeout), Ok(Answer::of(422, ""))];
+    scene.api_calls.script(URL, lost);
+    join(&scene, told(FAILED, Platform::Recurly)?).await?;
+    join(&scene, reported(Platform::Recurly)?).await?;
+    let task = RecordBackTask {
+        tenant: account.tenant,
+        intent: reported(Platform::Recurly)?.intent,
+    };
+    send(&scene.queues, [Task::RecordBack(task)]).await?;
+    scene.settle().await?;
+    let record = recorded(&scene).await?;
+    let got = (text(&record, "/state"), text(&record, "/tries"));
+    assert_eq!(got, ("waiting".to_owned(), "2".to_owned()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn stripe_is_given_another_key_once_it_has_failed_under_one() -> Result<()> {
+    let says = |status| Ok(Answer::of(status, r#"{"id":"in_1QfInv"}"#));
+    // What it answers, and which of the tries share a key.
+    let cases: [(Vec<Said>, &[u8]); 3] = [
+        (vec![Err(Failure::Timeout), says(200)], &[0, 0]),
+        (vec![says(409), says(429), says(200)], &[0, 0, 0]),
+        (vec![says(409), says(500), says(200)], &[0, 0, 1]),
+    ];
+    for (answers, want) in cases {
+        let scene = Scene::start().await?;
+        keep(&scene, &at(Platform::Stripe, Some("key"), BASE)?).await?;
+        let url = format!("{BASE}/v1/invoices/in_1QfInv/pay");
+        scene.api_calls.script(&url, answers);
+        join(&scene, told(FAILED, Platform::Stripe)?).await?;
+        join(&scene, reported(Platform::Stripe)?).await?;
+        wait(&scene, SignedDuration::from_mins(10)).await?;
+        assert_eq!(text(&recorded(&scene).await?, "/state"), "recorded");
+        let calls = scene.api_calls.calls();
+        let keys: Vec<_> = calls
+            .iter()
+            .map(|call| call.headers.get("idempotency-key").cloned())
+            .collect();
+        assert!(keys.iter().all(Option::is_some));
+        let mut seen = Vec::new();
+        let mut got = Vec::new();
+        for key in keys {
+            if !seen.contains(&key) {
+                seen.push(key.clone());
+            }
+            got.push(seen.iter().position(|it| *it == key));
+        }
+        let want: Vec<_> = want.iter().map(|key| Some(usize::from(*key))).collect();
+        assert_eq!(got, want);
+    }
     Ok(())
 }
 

@@ -66,6 +66,12 @@ impl Api for Stripe {
         })
     }
 
+    /// "Idempotent requests" of its API documentation: the first status and body are kept, 500s included, unless the request
+    /// was not valid or came beside another one. To pay out of band takes effect once, whatever the key.
+    fn keeps_answers(&self) -> bool {
+        true
+    }
+
     fn recorded_id(&self, answer: &[u8]) -> Option<String> {
         #[derive(Deserialize)]
         struct Paid {
