@@ -300,7 +300,7 @@ async fn what_ends_the_retries_waits_for_no_platform() -> Result<()> {
             let paid: Vec<_> = list(&intent, "/attempts")
                 .into_iter()
                 .filter(|attempt| text(attempt, "/status") == "succeeded")
-                .map(|attempt| text(&attempt, "/enrichment"))
+                .map(|attempt| text(attempt, "/enrichment"))
                 .collect();
             assert_eq!(paid, [problem], "{name}");
             let asked = scene.api_calls.calls().len();
