@@ -31,7 +31,7 @@ async fn a_failed_payment_and_its_recovery_reach_the_merchant_signed() -> anyhow
         [
             r#"{"type":"recovery.payment_failed","timestamp":"2025-01-01T00:01:00Z","data":{"profile_id":"pro_1","connector_account_id":"mca_1","invoice_id":"in_1QfInv","charge":"ch_3QfA1","transaction_id":"pi_3QfA1","amount":2500,"currency":"USD","triggered_by":"external","occurred_at":"2025-01-01T00:01:00Z"}}"#,
             r#"{"type":"recovery.payment_succeeded","timestamp":"2025-01-04T00:01:10Z","data":{"profile_id":"pro_1","connector_account_id":"mca_1","invoice_id":"in_1QfInv","charge":"ch_3QfA2","transaction_id":"pi_3QfA1","amount":2500,"currency":"USD","triggered_by":"external","occurred_at":"2025-01-04T00:01:10Z"}}"#,
-            r#"{"type":"recovery.recovered","timestamp":"2025-01-04T00:01:10Z","data":{"profile_id":"pro_1","connector_account_id":"mca_1","invoice_id":"in_1QfInv","amount":2500,"currency":"USD","charge":"ch_3QfA2","charges_tried":2,"retries_told":0}}"#,
+            r#"{"type":"recovery.recovered","timestamp":"2025-01-04T00:01:10Z","data":{"profile_id":"pro_1","connector_account_id":"mca_1","invoice_id":"in_1QfInv","amount":2500,"currency":"USD","charge":"ch_3QfA2","triggered_by":"external","charges_tried":2,"retries_told":0}}"#,
         ]
     );
     for request in &requests {

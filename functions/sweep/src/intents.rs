@@ -9,10 +9,11 @@ use jiff::{SignedDuration, Timestamp};
 use shared::delivery::Guard;
 use shared::event::Event;
 use shared::ids::TenantId;
+use shared::problem::chain;
 use shared::queue::Task;
 use shared::queue::task::{PublishTask, send};
 use shared::recovery::{Alarm, Due, IntentKey, Issue, due};
-use shared::store::{IntentStep, LedgerStep, Read, Saved};
+use shared::store::{IntentStep, LedgerStep, Read, Saved, StoreError};
 use tracing::{error, info};
 
 use crate::handler::{Sweep, Trouble, note};
@@ -49,6 +50,12 @@ impl Sweep {
                 for done in join_all(work).await {
                     match done {
                         Ok(done) => advanced += usize::from(done),
+                        // No other run will read it either, and the others must go on.
+                        Err(Trouble::Store(problem @ StoreError::Corrupt { .. })) => error!(
+                            alarm = "unreadable",
+                            error = chain(&problem),
+                            "an invoice whose time has come can't be read"
+                        ),
                         Err(trouble) => note(trouble, first),
                     }
                 }

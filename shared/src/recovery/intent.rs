@@ -172,7 +172,13 @@ impl Intent {
         let collected = self.attempts.iter().filter_map(Attempt::collected);
         let collected = collected.map(|fact| (State::Recovered, &fact.last));
         let paid = self.paid.iter().map(|order| (State::Recovered, order));
-        let cancelled = self.cancelled.iter().map(|order| (State::Cancelled, order));
+        // Whoever takes money for it has opened it again, even if the money is taken back.
+        let collected_since = |order: &&Order| {
+            let mut facts = self.attempts.iter().flat_map(|attempt| &attempt.facts);
+            facts.any(|(status, fact)| *status == Status::Succeeded && fact.last > **order)
+        };
+        let cancelled = self.cancelled.iter().filter(|it| !collected_since(it));
+        let cancelled = cancelled.map(|order| (State::Cancelled, order));
         let (state, order) = collected
             .chain(paid)
             .chain(cancelled)

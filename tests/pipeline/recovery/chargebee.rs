@@ -94,7 +94,7 @@ async fn a_failed_payment_reaches_the_merchant_and_a_payment_that_fails_late_ope
         (fixture!("payment_failed"), "open"),
         (fixture!("payment_succeeded"), "recovered"),
         (fixture!("payment_failed.late_failure"), "open"),
-        (fixture!("invoice_updated.voided"), "open"),
+        (fixture!("invoice_updated.voided"), "cancelled"),
     ];
     let path = "/v1/tenants/acme/intents?profile=pro_1&account=mca_cb&invoice=INV-1001";
     for (body, state) in steps {

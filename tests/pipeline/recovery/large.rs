@@ -58,7 +58,8 @@ async fn a_signal_for_which_an_intent_has_no_room_is_set_aside() -> anyhow::Resu
         }
     }
     assert!(version.is_some() && over < 800_000, "{fits}");
-    scene.webhook(PAID).await?;
+    let paid = PAID.replace("\"usd\"", "\"eur\"");
+    scene.webhook(&paid).await?;
     scene.settle().await?;
     while let Some(shows) = scene.queues.next_visible(Queue::Recover) {
         scene.clock.advance_to(shows);
