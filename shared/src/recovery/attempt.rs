@@ -44,7 +44,11 @@ impl Fact {
             self.last = other.last;
             self.partial = other.partial;
         }
-        let rank = |details: &Details, order: &Order| (details.enrichment, order.clone());
+        // A merchant may report that a charge failed and leave it to the platform to say why.
+        let rank = |details: &Details, order: &Order| {
+            let silent = (details.decline.is_none(), details.instrument.is_none());
+            (details.enrichment, silent, order.clone())
+        };
         if rank(&other.details, &other.told_by) < rank(&self.details, &self.told_by) {
             self.details = other.details;
             self.told_by = other.told_by;

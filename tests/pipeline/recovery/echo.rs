@@ -368,6 +368,40 @@ async fn a_hard_decline_ends_the_retries_also_by_a_code_of_the_accounts_own() ->
 }
 
 #[tokio::test]
+async fn a_hard_decline_that_only_the_platform_tells_of_counts_whoever_told_of_the_charge_first()
+-> Result<()> {
+    for seconds in [-60, 5] {
+        let scene = Scene::start().await?;
+        let account = at(Platform::Chargebee, None, steps(&[3 * HOUR, DAY]))?;
+        keep(&scene, &account).await?;
+        tell(&scene, 1, scene.clock.now(), "failure").await?;
+        until_told(&scene, "INV-1001").await?;
+        scene.clock.advance(SignedDuration::from_mins(2));
+        report(&scene, "INV-1001", "payment_failed", "ch_INV-1001_2").await?;
+        let echo = Charge {
+            number: 2,
+            at: later(scene.clock.now(), SignedDuration::from_secs(seconds)),
+            status: "failure",
+        };
+        let mut body = billing::body("INV-1001", &echo)?;
+        let place = "/content/transaction/error_code";
+        *body.pointer_mut(place).context(place)? = json!("stolen_card");
+        post(&scene, Platform::Chargebee, &body.to_string()).await?;
+        let intent = intent(&scene, "INV-1001").await?;
+        let ended = (
+            text(&intent, "/retry/stage"),
+            text(&intent, "/retry/reason"),
+        );
+        assert_eq!(
+            ended,
+            ("ended".to_owned(), "hard_declined".to_owned()),
+            "{seconds}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_invoice_that_is_not_named_is_taken_in_and_set_aside() -> Result<()> {
     let scene = Scene::start().await?;
     let account = at(Platform::Recurly, Some(BASE), steps(&[DAY]))?;
