@@ -15,7 +15,7 @@ mod hostile;
 pub mod recurly;
 pub mod stripe;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -178,6 +178,12 @@ pub enum Proof {
     Pair,
     /// They come with a key of the tenant, so the account keeps nothing.
     Key,
+}
+
+/// A header that has to be text, if it is there.
+fn header<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, VerifyError> {
+    let text = |value: &'h HeaderValue| value.to_str().map_err(|_| VerifyError::Malformed);
+    headers.get(name).map(text).transpose()
 }
 
 fn intent_key(account: &BillingAccount, invoice: crate::ids::InvoiceId) -> IntentKey {

@@ -5,7 +5,7 @@ use super::SignalKind::{InvoiceCancelled, PaymentFailed, PaymentPending, Payment
 use super::scene::Happening::{
     Announces, Counts, Leaves, Passed, Pulled, Reported, Told, ToldAgain,
 };
-use super::scene::Invoice;
+use super::scene::{Happening, Invoice};
 use super::*;
 
 const HOUR: u32 = 3600;
@@ -314,15 +314,20 @@ fn what_happens_to_an_invoice_leaves_its_retries_so() {
             ("no intent", 0),
         ),
     ];
-    for (name, terms, happenings, (stage, told)) in cases {
-        let mut invoice = Invoice::new(terms);
-        for happening in happenings {
-            invoice.happen(&happening);
-            invoice.holds();
-        }
-        let got = standing(invoice.intent.as_ref());
-        assert_eq!(got, (stage.to_owned(), told), "{name}");
+    for (name, terms, happenings, want) in cases {
+        leaves(name, terms, &happenings, want);
     }
+}
+
+/// What happens to an invoice on these terms leaves its retries in this stage, with so many told.
+fn leaves(name: &str, terms: Terms, happenings: &[Happening], (stage, told): (&str, u32)) {
+    let mut invoice = Invoice::new(terms);
+    for happening in happenings {
+        invoice.happen(happening);
+        invoice.holds();
+    }
+    let got = standing(invoice.intent.as_ref());
+    assert_eq!(got, (stage.to_owned(), told), "{name}");
 }
 
 #[test]
@@ -457,14 +462,8 @@ fn what_was_collected_or_told_is_not_charged_again_whatever_comes_between() {
             ("held", 0),
         ),
     ];
-    for (name, happenings, (stage, told)) in cases {
-        let mut invoice = Invoice::new(cascading());
-        for happening in happenings {
-            invoice.happen(&happening);
-            invoice.holds();
-        }
-        let got = standing(invoice.intent.as_ref());
-        assert_eq!(got, (stage.to_owned(), told), "{name}");
+    for (name, happenings, want) in cases {
+        leaves(name, cascading(), &happenings, want);
     }
 }
 

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::field::{FieldError, Problem, at, read};
-use super::{Adapter, BillingAccount, Ignored, Interpretation, Platform, Thin};
+use super::{Adapter, BillingAccount, Ignored, Interpretation, Platform, Thin, header};
 use crate::event::{EventType, Json, Source};
 use crate::ids::SignalId;
 use crate::signature::{TOLERANCE, Verified, VerifyError, recurly};
@@ -38,11 +38,8 @@ impl Adapter for Recurly {
         account: &BillingAccount,
         now: Timestamp,
     ) -> Result<Verified, VerifyError> {
-        let header = headers
-            .get(recurly::HEADER)
-            .map(|value| value.to_str().map_err(|_| VerifyError::Malformed));
         recurly::verify(
-            header.transpose()?,
+            header(headers, recurly::HEADER)?,
             body,
             &account.webhook_secrets,
             now,

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::field::{FieldError, Problem, at, read};
-use super::{Adapter, BillingAccount, Ignored, Interpretation, Platform, Thin, intent_key};
+use super::{Adapter, BillingAccount, Ignored, Interpretation, Platform, Thin, header, intent_key};
 use crate::event::{EventType, Json, Source};
 use crate::ids::{ChargeKey, IdError, InvoiceId, SignalId};
 use crate::money::{Currency, Money, MoneyError};
@@ -38,11 +38,8 @@ impl Adapter for Stripe {
         account: &BillingAccount,
         now: Timestamp,
     ) -> Result<Verified, VerifyError> {
-        let header = headers
-            .get(stripe::HEADER)
-            .map(|value| value.to_str().map_err(|_| VerifyError::Malformed));
         stripe::verify(
-            header.transpose()?,
+            header(headers, stripe::HEADER)?,
             body,
             &account.webhook_secrets,
             now,
