@@ -89,6 +89,8 @@ async fn a_lever_that_makes_no_sense_is_refused_and_sends_nothing() {
         let mut intent = open.clone();
         let mut signal = Signal {
             kind,
+            left: None,
+            charge: None,
             ..failed.clone()
         };
         signal.id = SignalId::parse("evt_9").expect("a valid id");
