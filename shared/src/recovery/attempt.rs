@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::intent::more_left;
 use super::{
     Charge, ChargeId, Decline, Details, Instrument, Order, Signal, SignalKind, Status, TriggeredBy,
 };
@@ -80,9 +81,10 @@ impl Attempt {
     #[must_use]
     pub fn of(signal: &Signal) -> Option<Self> {
         let charge = signal.charge.as_ref()?;
-        let more = signal.left.is_some_and(|left| left.amount > 0);
+        // Who does not say what is left, and took less than the invoice asks for, took a part.
+        let less = signal.left.is_none() && charge.details.amount.amount < signal.amount.amount;
         let partial = charge.status == Status::Succeeded
-            && (more || signal.kind != SignalKind::PaymentSucceeded);
+            && (more_left(signal) || less || signal.kind != SignalKind::PaymentSucceeded);
         let fact = Fact::of(charge, &signal.order, partial);
         Some(Self {
             named: (signal.order.clone(), charge.key()?.clone()),
@@ -166,10 +168,9 @@ impl Attempt {
             .map(|(status, fact)| (*status, fact))
     }
 
-    /// When the latest signal about it happened.
-    #[must_use]
-    pub fn latest(&self) -> Option<Timestamp> {
-        self.facts.values().map(|fact| fact.last.at).max()
+    /// The latest signal about it.
+    pub(super) fn latest_order(&self) -> Option<&Order> {
+        self.facts.values().map(|fact| &fact.last).max()
     }
 
     /// When the charge was made: as the platform says, else when the first signal of it happened.

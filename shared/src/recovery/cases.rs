@@ -436,6 +436,31 @@ fn what_was_collected_or_told_is_not_charged_again_whatever_comes_between() {
             ("planned", 1),
         ),
         (
+            "paused until its deadline is over after it went out",
+            vec![
+                failed.clone(),
+                step.clone(),
+                Pulled(Pause),
+                Passed(3 * HOUR),
+                Pulled(Resume),
+                Passed(60),
+            ],
+            ("unknown 1", 1),
+        ),
+        (
+            "given up, and what was charged all the same is taken back",
+            vec![
+                failed.clone(),
+                step.clone(),
+                Told(InvoiceCancelled, 0),
+                Passed(60),
+                Reported(true),
+                Passed(600),
+                Reported(false),
+            ],
+            ("cancelled", 1),
+        ),
+        (
             "a part is paid",
             vec![
                 failed.clone(),

@@ -127,6 +127,13 @@ impl Due {
             self.withdraw(issue);
             return;
         };
+        // Its content is fixed with its key, and a part was paid since.
+        let too_much = issue.what.money.amount > self.intent.left().amount;
+        let lapsed = issue.deadline <= now && issue.went_out && !issue.again;
+        if too_much || lapsed {
+            self.withdraw(issue);
+            return;
+        }
         // Whether one more charge is allowed is asked of all charges but this very one.
         let mut others = self.intent.clone();
         others.retry.open = None;
@@ -135,7 +142,7 @@ impl Due {
         match self.intent.next_of(&issue, terms, &ledger, now) {
             Some(Next::At(at)) if at <= now && busy.is_none() => {
                 if issue.deadline <= now {
-                    issue.again(now, self.intent.deadline(terms, now));
+                    issue.tell_again(now, self.intent.deadline(terms, now));
                 }
                 issue.wait = None;
                 self.intent.retry.tell(issue.clone());
@@ -145,14 +152,18 @@ impl Due {
                 issue.wait = Some(at.max(busy.unwrap_or(at)).max(later(now, LOOK_AGAIN)));
                 self.intent.retry.tell(issue);
             }
-            Some(Next::End(reason)) => self.end(tenant, reason, terms),
+            Some(Next::End(_)) if issue.may_be_made() => self.withdraw(issue),
+            Some(Next::End(reason)) => {
+                self.intent.retry.open = None;
+                self.end(tenant, reason, terms);
+            }
             None => self.withdraw(issue),
         }
     }
 
-    /// Nobody is asked to charge any more. Who was asked before may still have charged.
+    /// It is not told any more. Who was told before may still have charged.
     fn withdraw(&mut self, issue: Issue) {
-        if issue.times > 1 {
+        if issue.may_be_made() {
             let unknown = true;
             self.intent.retry.tell(Issue { unknown, ..issue });
             self.alarm = Some(Alarm::UnknownOutcome);
@@ -201,9 +212,9 @@ impl Intent {
         if let Stage::Due(issue) = &self.retry.stage
             && issue == sent
         {
-            let sent = true;
             self.retry.tell(Issue {
-                sent,
+                sent: true,
+                went_out: true,
                 ..issue.clone()
             });
         }

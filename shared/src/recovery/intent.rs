@@ -103,7 +103,7 @@ pub struct Intent {
     /// When the platform charges next itself, if it does, and the latest signal that said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     announced: Option<(Order, Option<Timestamp>)>,
-    /// What the platform itself said last, and where in its order.
+    /// What the platform itself said last, and where in its order; of a part that was paid, that the invoice is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     platform_said: Option<(Order, SignalKind)>,
     /// When it was first recorded.
@@ -171,20 +171,24 @@ impl Intent {
     fn ending(&self) -> Option<(State, &Order)> {
         let collected = self.attempts.iter().filter_map(Attempt::collected);
         let collected = collected.map(|fact| (State::Recovered, &fact.last));
-        let paid = self.paid.iter().map(|order| (State::Recovered, order));
-        // Whoever takes money for it has opened it again, even if the money is taken back.
-        let collected_since = |order: &&Order| {
-            let mut facts = self.attempts.iter().flat_map(|attempt| &attempt.facts);
-            facts.any(|(status, fact)| *status == Status::Succeeded && fact.last > **order)
-        };
-        let cancelled = self.cancelled.iter().filter(|it| !collected_since(it));
-        let cancelled = cancelled.map(|order| (State::Cancelled, order));
+        let paid = self.paid.iter().filter(|it| !self.taken_back_since(it));
+        let paid = paid.map(|order| (State::Recovered, order));
+        let cancelled = self.cancelled.iter().map(|order| (State::Cancelled, order));
         let (state, order) = collected
             .chain(paid)
             .chain(cancelled)
             .max_by(|(_, one), (_, other)| one.cmp(other))?;
         let taken_back = self.reopened.as_ref().is_some_and(|again| again > order);
         (!taken_back).then_some((state, order))
+    }
+
+    /// Whether a charge that had collected the invoice failed after this signal.
+    fn taken_back_since(&self, order: &Order) -> bool {
+        self.attempts.iter().any(|attempt| {
+            attempt.facts.contains_key(&Status::Succeeded)
+                && attempt.status() == Some(Status::Failed)
+                && attempt.latest_order() > Some(order)
+        })
     }
 
     /// Since when a charge is under way, if one is.
@@ -229,10 +233,14 @@ impl Intent {
             .max_by(|(_, one), (_, other)| one.last.cmp(&other.last))
     }
 
-    /// What is left to collect, in minor units: what the platform says, else all that the invoice asks for.
+    /// What is left to collect, in minor units: what the latest signal says, else all that the invoice asks for. That nothing
+    /// is left holds no longer than what collected it.
     #[must_use]
     pub fn left(&self) -> Money {
-        self.left.as_ref().map_or(self.amount, |(_, left)| *left)
+        match &self.left {
+            Some((_, left)) if left.amount > 0 || self.state.ended() => *left,
+            Some(_) | None => self.amount,
+        }
     }
 
     /// How many charges were tried, by whomever: the platform's, and those that it does not know of.
@@ -300,7 +308,7 @@ impl Intent {
             |known: &mut Option<Order>| *known = known.take().max(Some(signal.order.clone()));
         match (signal.kind, &signal.charge) {
             (SignalKind::InvoiceCancelled, _) => latest(&mut self.cancelled),
-            (SignalKind::PaymentSucceeded, None) => latest(&mut self.paid),
+            (SignalKind::PaymentSucceeded, None) if !more_left(signal) => latest(&mut self.paid),
             (SignalKind::PaymentFailed, None) => latest(&mut self.reopened),
             (
                 SignalKind::PaymentFailed
@@ -328,7 +336,11 @@ impl Intent {
             self.announced = Some((signal.order.clone(), signal.next_try));
         }
         if !signal.by_merchant && later(&self.platform_said, &signal.order) {
-            self.platform_said = Some((signal.order.clone(), signal.kind));
+            let kind = match signal.kind {
+                SignalKind::PaymentSucceeded if more_left(signal) => SignalKind::PaymentFailed,
+                kind => kind,
+            };
+            self.platform_said = Some((signal.order.clone(), kind));
         }
         self.platform_tries = self.platform_tries.max(signal.tries.unwrap_or_default());
         if let Some(attempt) = Attempt::of(signal) {
@@ -368,6 +380,11 @@ impl Intent {
             }
         }
     }
+}
+
+/// Whether a signal says that the invoice asks for more.
+pub(super) fn more_left(signal: &Signal) -> bool {
+    signal.left.is_some_and(|left| left.amount > 0)
 }
 
 /// Whether a charge is the platform's own, or one that it knows of and counts.

@@ -76,6 +76,7 @@ impl Intent {
             Lever::RetryNow => match self.retry.open.clone() {
                 Some(issue) => self.retry.tell(Issue {
                     sent: false,
+                    again: true,
                     wait: None,
                     unknown: false,
                     asked: true,

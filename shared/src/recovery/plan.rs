@@ -160,10 +160,12 @@ impl Intent {
             .unwrap_or_default()
     }
 
-    /// The token that was charged last, where it is known: what all its invoices share is kept under it.
+    /// The token that the merchant is told to charge, else the one that was charged last, where it is known: what all its invoices share is kept under it.
     #[must_use]
     pub fn token(&self) -> Option<&str> {
-        self.instrument()?.token.as_deref()
+        let told = self.retry.open.as_ref();
+        let told = told.and_then(|issue| issue.what.token.as_deref());
+        told.or_else(|| self.instrument()?.token.as_deref())
     }
 
     /// The retry that the merchant was told to make, if nothing is known that came of it.
@@ -194,7 +196,9 @@ impl Intent {
         self.state == State::Open
             && self.retry.hold.is_none()
             && matches!(&self.retry.stage, Stage::Due(issue)
-                if issue.number == number && issue.times == times && self.answer(issue).is_none())
+                if issue.number == number && issue.times == times
+                    && issue.what.money.amount <= self.left().amount
+                    && self.answer(issue).is_none())
     }
 
     /// Enters what is known of this invoice's charges of a token into what is known of the token.
@@ -227,7 +231,8 @@ impl Intent {
             }
         }
         let mine = |claim: &super::Claim| claim.intent == self.key;
-        let settled = self.unanswered().is_none() && self.pending_since().is_none();
+        let over = self.retry.not_before.is_none_or(|time| time <= now);
+        let settled = over && self.unanswered().is_none() && self.pending_since().is_none();
         if settled && ledger.claim.as_ref().is_some_and(mine) {
             ledger.claim = None;
         }

@@ -164,6 +164,12 @@ pub struct Issue {
     /// Whether the event is on its way; until then it is sent again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sent: bool,
+    /// Whether it ever was on its way: then it may have been made.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub went_out: bool,
+    /// Whether an operator wants it told once more after its deadline.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
     /// While it is not on its way: not before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<Timestamp>,
@@ -188,6 +194,8 @@ impl Issue {
             before: Vec::new(),
             what,
             sent: false,
+            went_out: false,
+            again: false,
             wait: None,
             unknown: false,
             asked: false,
@@ -197,10 +205,16 @@ impl Issue {
 
 impl Issue {
     /// Told once more, with a new time to make it in.
-    pub(super) fn again(&mut self, from: Timestamp, deadline: Timestamp) {
+    pub(super) fn tell_again(&mut self, from: Timestamp, deadline: Timestamp) {
         self.before.push((self.from, self.deadline));
         self.times = self.times.saturating_add(1);
         (self.from, self.deadline) = (from, deadline);
+        self.again = false;
+    }
+
+    /// Whether somebody may have made it, as far as we know.
+    pub(super) fn may_be_made(&self) -> bool {
+        self.went_out || self.times > 1
     }
 
     /// Whether a charge that was made then may be this one. Platforms write whole seconds.

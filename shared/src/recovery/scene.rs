@@ -197,6 +197,7 @@ impl Invoice {
         assert!(!before.state.ended(), "{:?}", before.state);
         assert_eq!(before.retry.hold, None);
         assert!(before.left().amount > 0);
+        assert!(issue.what.money.amount <= before.left().amount);
         let most = self.terms.max_retry_count.unwrap_or(u32::MAX);
         let ours = self
             .charges
@@ -312,7 +313,9 @@ impl Invoice {
             let awaited = intent.awaits(issue.number, issue.times);
             assert_eq!(
                 awaited,
-                intent.state == State::Open && intent.retry.hold.is_none()
+                intent.state == State::Open
+                    && intent.retry.hold.is_none()
+                    && issue.what.money.amount <= intent.left().amount
             );
         }
         let told = self.retries.iter().map(|told| told.number);

@@ -194,7 +194,9 @@ fn to_record_back(
     let ours = signal.by_merchant
         && signal.kind == SignalKind::PaymentSucceeded
         && charge.triggered_by == TriggeredBy::Internal;
-    let key = intent.attempt(charge)?.key();
+    let attempt = intent.attempt(charge)?;
+    attempt.collected()?;
+    let key = attempt.key();
     let told = intent
         .record_back
         .as_ref()
