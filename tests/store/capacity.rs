@@ -222,6 +222,8 @@ async fn the_flow_costs_what_the_budget_says() -> Result<()> {
 
     // Name, requests, half units of the table, half units of the indexes. A refused write says nothing of the unit that
     // it is billed.
+    // Two items of a unit each, twice over. Ministack adds what the indexes took to what the table took.
+    let transacted = if cfg!(feature = "ministack") { 12 } else { 8 };
     let want = [
         ("record an event of 700 bytes", 1, 2, 2),
         ("record it again", 1, 0, 0),
@@ -242,10 +244,10 @@ async fn the_flow_costs_what_the_budget_says() -> Result<()> {
         (
             "open an intent, plan its retry, and open its token's ledger",
             1,
-            8,
+            transacted,
             4,
         ),
-        ("plan another retry", 1, 8, 4),
+        ("plan another retry", 1, transacted, 4),
         ("look for due intents, when there are none", 16, 0, 16),
         ("the endpoints of a tenant", 1, 1, 0),
         ("a billing account", 1, 1, 0),
