@@ -43,17 +43,14 @@ impl Recover {
         ThinTask { tenant, thin }: ThinTask,
         received: &Received,
     ) -> Result<Disposition, Trouble> {
-        let enriched = match self.known(&tenant, &thin).await? {
-            Some(known) => known,
-            None => match self.enrich(&tenant, &thin, received).await? {
-                Ok(enriched) => enriched,
-                Err(not_now) => {
-                    return Ok(Disposition::Retry {
-                        after: not_now.wait(received),
-                        tries: received.count,
-                    });
-                }
-            },
+        let enriched = match self.enrich(&tenant, &thin, received).await? {
+            Ok(enriched) => enriched,
+            Err(not_now) => {
+                return Ok(Disposition::Retry {
+                    after: not_now.wait(received),
+                    tries: received.count,
+                });
+            }
         };
         match enriched {
             Enriched::Signal(signal) => {
@@ -94,10 +91,14 @@ impl Recover {
             }
             line => line?,
         };
+        // Whether it was joined before is found when it is joined, at no further cost.
         let Some(line) = line else {
             report(tenant, thin, Enrichment::NoKey);
             return Ok(Ok(thin.unenriched(Enrichment::NoKey)));
         };
+        if let Some(known) = self.known(tenant, thin).await? {
+            return Ok(Ok(known));
+        }
         let asked = match self.ask_for_the_rest(&line, thin).await {
             Asked::Later(not_now) if stops(thin) || self.waited(received) >= TRIED_FOR => {
                 Asked::Problem(not_now.problem())
