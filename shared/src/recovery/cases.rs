@@ -562,3 +562,23 @@ fn two_invoices_of_one_token_are_never_due_at_once() {
     other.happen(&Passed(2 * HOUR));
     assert_eq!(standing(other.intent.as_ref()).0, "due 1.1");
 }
+
+#[test]
+fn a_retry_that_is_answered_by_another_card_leaves_the_first_ones_tries_as_they_were() {
+    let mut invoice = Invoice::new(cascading());
+    let first = invoice.now;
+    invoice.happen(&Told(PaymentFailed, 1));
+    invoice.happen(&Passed(3 * HOUR));
+    let mut report = invoice.signal(PaymentFailed, Some("ch_other_card".to_owned()), Some(1));
+    let instrument = report
+        .charge
+        .as_mut()
+        .and_then(|charge| charge.details.instrument.as_mut());
+    if let Some(instrument) = instrument {
+        instrument.token = Some("pm_2".to_owned());
+    }
+    invoice.take(report);
+    let ledger = invoice.ledger.expect("the first card's");
+    let tries: Vec<_> = ledger.tries.into_values().flatten().collect();
+    assert_eq!(tries, [first]);
+}

@@ -96,7 +96,8 @@ impl Due {
             self.intent.retry.stage = Stage::Missed { at };
             return;
         };
-        self.intent.enter(&mut ledger, terms, now);
+        self.intent
+            .enter(self.intent.token(), &mut ledger, terms, now);
         let from = ledger.claimed_until(&self.intent.key, now).unwrap_or(now);
         match self.intent.next(terms, &ledger, from) {
             Some(Next::At(at)) if at <= now => {
@@ -137,7 +138,7 @@ impl Due {
         // Whether one more charge is allowed is asked of all charges but this very one.
         let mut others = self.intent.clone();
         others.retry.open = None;
-        others.enter(&mut ledger, terms, now);
+        others.enter(self.intent.token(), &mut ledger, terms, now);
         let busy = ledger.claimed_until(&self.intent.key, now);
         match self.intent.next_of(&issue, terms, &ledger, now) {
             Some(Next::At(at)) if at <= now && busy.is_none() => {
@@ -181,8 +182,8 @@ impl Due {
         terms: &Terms,
         now: Timestamp,
     ) {
-        if self.intent.token().is_some() {
-            self.intent.enter(&mut ledger, terms, now);
+        if let Some(token) = self.intent.token() {
+            self.intent.enter(Some(token), &mut ledger, terms, now);
             ledger.claim = Some(Claim {
                 intent: self.intent.key.clone(),
                 until: issue.deadline,

@@ -144,13 +144,14 @@ pub fn pull(
         });
     }
     if changed && refused.is_none() {
+        let token = intent.token().map(str::to_owned);
         let known = ledger.unwrap_or_default();
         let mut ledger = known.clone();
-        intent.enter(&mut ledger, terms, now);
+        intent.enter(token.as_deref(), &mut ledger, terms, now);
         intent.pull(pull.lever, now);
         intent.replan(terms, &ledger);
-        intent.enter(&mut ledger, terms, now);
-        new = (intent.token().is_some() && ledger != known).then_some(ledger);
+        intent.enter(token.as_deref(), &mut ledger, terms, now);
+        new = (token.is_some() && ledger != known).then_some(ledger);
     }
     let told = Told::new(tenant, &intent);
     let event = match pull.lever {

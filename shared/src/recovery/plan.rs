@@ -160,7 +160,8 @@ impl Intent {
             .unwrap_or_default()
     }
 
-    /// The token that the merchant is told to charge, else the one that was charged last, where it is known: what all its invoices share is kept under it.
+    /// The token that the merchant is told to charge, else the one that was charged last, where it is known: what all its
+    /// invoices share is kept under it.
     #[must_use]
     pub fn token(&self) -> Option<&str> {
         let told = self.retry.open.as_ref();
@@ -201,9 +202,14 @@ impl Intent {
                     && self.answer(issue).is_none())
     }
 
-    /// Enters what is known of this invoice's charges of a token into what is known of the token.
-    pub fn enter(&self, ledger: &mut TokenLedger, terms: &Terms, now: Timestamp) {
-        let token = self.token();
+    /// Enters what is known of this invoice's charges of `token` into what is known of that token.
+    pub(super) fn enter(
+        &self,
+        token: Option<&str>,
+        ledger: &mut TokenLedger,
+        terms: &Terms,
+        now: Timestamp,
+    ) {
         // A charge whose token nobody told may have been this one's.
         let of_token = |attempt: &&Attempt| {
             let known = attempt.instrument().and_then(|it| it.token.as_deref());

@@ -115,7 +115,7 @@ impl Joined {
         ledger: Option<TokenLedger>,
         now: Timestamp,
     ) -> Step {
-        let token = self.token().is_some();
+        let token = self.token().map(str::to_owned);
         let Self {
             intent,
             changed,
@@ -135,11 +135,11 @@ impl Joined {
         if changed {
             let known = ledger.unwrap_or_default();
             let mut ledger = known.clone();
-            intent.enter(&mut ledger, terms, now);
+            intent.enter(token.as_deref(), &mut ledger, terms, now);
             intent.plan(signal, terms, &ledger);
             // Once more: a retry that is answered gives its claim back.
-            intent.enter(&mut ledger, terms, now);
-            step.ledger = (token && ledger != known).then_some(ledger);
+            intent.enter(token.as_deref(), &mut ledger, terms, now);
+            step.ledger = (token.is_some() && ledger != known).then_some(ledger);
             if let Some(charge) = to_record_back(intent, signal, terms) {
                 intent.record_back = Some(RecordBack {
                     state: Recording::Waiting,
