@@ -10,6 +10,7 @@ pub mod recurly;
 #[cfg(test)]
 mod second;
 pub mod standard;
+pub mod stellar;
 pub mod stripe;
 
 use aws_lc_rs::hmac;
