@@ -89,7 +89,7 @@ segment!(
     TenantId, "tenant"
 );
 segment!(
-    /// A receiver of deliveries, unique within its tenant.
+    /// A receiver of deliveries, an endpoint or a wallet client, unique within its tenant.
     EndpointId, "endpoint"
 );
 segment!(
@@ -111,6 +111,18 @@ segment!(
 segment!(
     /// A message set aside because of an accident of ours.
     QuarantineId, "quarantine id"
+);
+segment!(
+    /// An anchor's transaction (SEP-6, SEP-24, SEP-31), as its business server names it.
+    TransactionId, "transaction id"
+);
+foreign!(
+    /// A customer of an anchor (SEP-12), as its business server names it.
+    CustomerId, "customer id"
+);
+foreign!(
+    /// What a customer is asked to be (SEP-12 `type`, such as `sep31-sender`): each has a status of its own.
+    CustomerType, "customer type"
 );
 foreign!(
     /// What the billing platform calls one notification (`evt_..`, `ev_..`): the same on every redelivery.

@@ -18,7 +18,7 @@
 //! adapters  store::dynamo  queue::{sqs, memory}  transport::{https, scripted}
 //! doors     access  body
 //! ports     store  queue  transport
-//! domain    platform -> recovery -> event    platform -> signature    decision -> delivery -> event, signature
+//! domain    platform -> recovery -> event    platform -> signature    {decision, customer} -> delivery -> event, signature
 //! words     ids  money  time  entropy  secret  problem
 //! edge      config  telemetry
 //! ```
@@ -30,6 +30,7 @@ pub mod access;
 pub mod aws;
 pub mod body;
 pub mod config;
+pub mod customer;
 pub mod decision;
 pub mod delivery;
 pub mod entropy;

@@ -17,6 +17,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         "platform",
         "delivery",
         "decision",
+        "customer",
     ];
     let ports = [domain.as_slice(), &PORTS].concat();
     let adapters = [ports.as_slice(), &["config", "aws"]].concat();
@@ -28,6 +29,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         // A guard names an intent: that is the one word of recovery that a delivery knows.
         ("delivery", vec!["event", "signature", "recovery"]),
         ("decision", vec!["event", "delivery"]),
+        ("customer", vec!["event", "delivery", "signature"]),
         // What is quarantined is a queue's message and is kept in the table.
         ("store", ports.clone()),
         ("queue", ports.clone()),

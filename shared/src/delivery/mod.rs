@@ -7,6 +7,7 @@
 //! What it promises: every try is signed afresh; a failed try is followed by another after the policy's wait or by
 //! an end with its reason; `Retry-After` only lengthens a wait; nothing settled is ever tried again in its round.
 
+mod cursor;
 mod endpoint;
 mod outcome;
 mod policy;
@@ -14,6 +15,7 @@ mod record;
 pub mod request;
 pub mod target;
 
+pub use cursor::{Cursor, Overtaken, Turn};
 pub use endpoint::{
     DEADLINE_MOST, Endpoint, EndpointState, Filter, FilterError, LiveSecret, Scheme,
 };

@@ -15,8 +15,11 @@ pub enum Maker {
 }
 
 /// The types that Payrelay alone makes, by name or prefix, also those that no version of it makes yet.
-pub const OURS: [&str; 3] = [
+pub const OURS: [&str; 6] = [
     "recovery.*",
+    "customer.status_changed",
+    "customer.updated",
+    "transaction.status_changed",
     "incoming_payment.decision_requested",
     "incoming_payment.partial_decision_requested",
 ];

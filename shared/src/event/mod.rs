@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod agreement;
 pub mod amount;
+mod callback;
 mod catalogue;
 mod envelope;
 mod field;
@@ -26,6 +27,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub use callback::{Callback, Line, Sep, Via};
 pub use catalogue::{Kind, check, resource, useful_for};
 pub use envelope::Envelope;
 pub(crate) use field::text;

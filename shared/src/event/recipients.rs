@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Role;
+use super::{Callback, Role};
 use crate::ids::EndpointId;
 
 /// What became of the choice for one role.
@@ -56,6 +56,10 @@ pub enum SetAside {
     NothingReceived,
     /// What only card services are told, of a payment that no card started.
     NotCardInitiated,
+    /// What a wallet would be told, of a transaction that no wallet client owns.
+    NoClient,
+    /// What the wallet client that owns it has no callback URL for.
+    NoCallback,
 }
 
 impl SetAside {
@@ -67,6 +71,8 @@ impl SetAside {
             Self::NotEnriched => "not_enriched",
             Self::NothingReceived => "nothing_received",
             Self::NotCardInitiated => "not_card_initiated",
+            Self::NoClient => "no_client",
+            Self::NoCallback => "no_callback",
         }
     }
 }
@@ -79,22 +85,35 @@ pub enum Recipients {
     Chosen(BTreeMap<Role, Chosen>),
     /// Nobody was to be chosen.
     SetAside(SetAside),
+    /// The wallet client that owns what it tells of.
+    Callback(Callback),
 }
 
 impl Recipients {
     /// The endpoints it goes to.
     pub fn endpoints(&self) -> impl Iterator<Item = &EndpointId> {
-        let chosen = match self {
-            Self::Chosen(roles) => Some(roles.values()),
-            Self::SetAside(_) => None,
+        let (chosen, client) = match self {
+            Self::Chosen(roles) => (Some(roles.values()), None),
+            Self::SetAside(_) => (None, None),
+            Self::Callback(callback) => (None, Some(&callback.client)),
         };
-        chosen
+        let chosen = chosen
             .into_iter()
             .flatten()
             .flat_map(|chosen| match chosen {
                 Chosen::Endpoints(endpoints) => endpoints.iter(),
                 Chosen::Nobody(_) => [].iter(),
-            })
+            });
+        chosen.chain(client)
+    }
+
+    /// Where it stands among what its wallet client is told, if it goes to one.
+    #[must_use]
+    pub fn callback(&self) -> Option<&Callback> {
+        match self {
+            Self::Callback(callback) => Some(callback),
+            Self::Chosen(_) | Self::SetAside(_) => None,
+        }
     }
 
     /// Why it goes to nobody, if so.
@@ -102,6 +121,7 @@ impl Recipients {
     pub fn skipped(&self) -> Option<&'static str> {
         match self {
             Self::SetAside(reason) => Some(reason.as_str()),
+            Self::Callback(_) => None,
             Self::Chosen(_) if self.endpoints().next().is_some() => None,
             Self::Chosen(roles) => roles.values().find_map(|chosen| match chosen {
                 Chosen::Nobody(reason) => Some(reason.as_str()),

@@ -10,6 +10,7 @@ pub mod dynamo;
 mod item;
 
 mod admin;
+mod anchor;
 mod cached;
 mod intents;
 mod quarantine;
@@ -20,6 +21,10 @@ use jiff::Timestamp;
 pub use admin::{
     AccountRecord, Accounts, Claimed, Credential, Credentials, EndpointAdmin, EndpointRecord,
     KeyRecord, Keys, Made, PublisherRecord, Publishers, Put, Scope, TenantRecord, Tenants,
+};
+pub use anchor::{
+    AnchorAdmin, AnchorStep, Anchors, CallbackTarget, Lines, Outbox, PutClient, Registrations,
+    Transactions,
 };
 pub use cached::{
     Cached, CachedAccounts, CachedBackends, CachedCredentials, CachedEndpoints,
