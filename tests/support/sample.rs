@@ -19,6 +19,7 @@ use shared::recovery::{
     Terms, TriggeredBy,
 };
 use shared::secret::Secret;
+use shared::signature::stellar::SignedHost;
 use shared::store::KeyRecord;
 
 /// A point in time, in seconds after the tests' beginning of time (2026-01-01).
@@ -119,6 +120,7 @@ pub fn endpoint(tenant: &TenantId, id: &str, secret: &str) -> Endpoint {
         policy: Policy::default_for(Scheme::StandardWebhooks),
         deadline: Scheme::StandardWebhooks.deadline(),
         useful_for: None,
+        signed_host: SignedHost::AsSent,
         decision_url: Some("https://shop.example/decide".to_owned()),
         state: EndpointState::Enabled,
     }

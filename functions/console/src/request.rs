@@ -309,7 +309,7 @@ mod tests {
             (
                 r#"{"name":"n","scheme":"hush"}"#,
                 "scheme",
-                "must be `rafiki` or `standard-webhooks`",
+                "must be one of `rafiki`, `standard-webhooks`, `stellar`",
             ),
             (
                 r#"{"name":"n","filter":["hush hush"]}"#,

@@ -9,6 +9,7 @@ use shared::delivery::Scheme;
 use shared::entropy::Entropy;
 use shared::secret::Secret;
 use shared::signature::standard::{self, KeyError, SigningKey};
+use shared::signature::stellar;
 
 /// Live secrets of one thing when they are set, at most.
 pub(crate) const SET_MOST: usize = 5;
@@ -56,6 +57,9 @@ pub(crate) enum SecretError {
     /// It is not of the scheme's form.
     #[error("{0}")]
     Key(#[from] KeyError),
+    /// It is no seed of Stellar.
+    #[error("{0}")]
+    Seed(#[from] stellar::KeyError),
 }
 
 /// Takes a secret for a scheme that deliveries are signed with.
@@ -63,6 +67,7 @@ pub(crate) fn check(scheme: Scheme, secret: &Secret) -> Result<(), SecretError> 
     match scheme {
         Scheme::Rafiki => check_text(secret),
         Scheme::StandardWebhooks => Ok(SigningKey::parse(secret).map(|_| ())?),
+        Scheme::Stellar => Ok(stellar::SigningKey::parse(secret).map(|_| ())?),
     }
 }
 
@@ -121,6 +126,7 @@ pub(crate) fn generate(scheme: Scheme, entropy: &dyn Entropy) -> Secret {
     match scheme {
         Scheme::Rafiki => Secret::new(BASE64URL_NOPAD.encode(&entropy.bytes::<32>())),
         Scheme::StandardWebhooks => standard::generate(entropy),
+        Scheme::Stellar => stellar::generate(entropy),
     }
 }
 

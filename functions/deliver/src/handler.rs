@@ -217,7 +217,7 @@ impl Deliver {
             useful_until: Self::useful_until(task, endpoint),
             per_mille: self.entropy.per_mille(),
         };
-        if verdict == Verdict::Gone {
+        if verdict == Verdict::Gone && endpoint.scheme.gone_ends_all() {
             self.endpoints.mark_gone(endpoint).await?;
         }
         for _ in 0..RACES {

@@ -55,6 +55,7 @@ mod tests {
     use shared::delivery::{Filter, Policy, Scheme};
     use shared::event::{Json, Kind, Route, route};
     use shared::ids::{EndpointId, TenantId};
+    use shared::signature::stellar::SignedHost;
 
     use super::*;
 
@@ -68,6 +69,7 @@ mod tests {
             secrets: vec![],
             locked: Vec::new(),
             filter: filter.map(|entry| Filter::parse(vec![entry.into()]).expect("a valid filter")),
+            signed_host: SignedHost::AsSent,
             decision_url: None,
             policy: Policy::default_for(Scheme::StandardWebhooks),
             deadline: Scheme::StandardWebhooks.deadline(),

@@ -11,6 +11,7 @@ use shared::platform::account::{Locked, Settings};
 use shared::platform::{BillingAccount, Platform};
 use shared::secret::{Secret, key_hash};
 use shared::signature::TOLERANCE;
+use shared::signature::stellar::SignedHost;
 use shared::store::dynamo::DynamoStore;
 use shared::store::{
     Accounts, Claimed, EndpointAdmin, EndpointRecord, KeyRecord, Keys, Made, PublisherRecord,
@@ -195,6 +196,7 @@ fn endpoint(
         policy: Policy::default_for(scheme),
         deadline: scheme.deadline(),
         useful_for: None,
+        signed_host: SignedHost::AsSent,
         decision_url: None,
         state: EndpointState::Enabled,
     })

@@ -7,6 +7,7 @@ use super::{Outcome, Policy, Verdict};
 use crate::event::{EventType, Kind, Role};
 use crate::ids::{EndpointId, TenantId};
 use crate::secret::Secret;
+use crate::signature::stellar::SignedHost;
 
 /// The longest deadline of a try that an endpoint may ask for.
 pub const DEADLINE_MOST: SignedDuration = SignedDuration::from_secs(20);
@@ -19,11 +20,17 @@ pub enum Scheme {
     Rafiki,
     /// Standard Webhooks 1.0.0: `{type, timestamp, data}` and `webhook-*` headers; any 2xx is success.
     StandardWebhooks,
+    /// As anchors call wallets back (SEP-6, 12, 24 and 31): `data` alone, `Signature` and `X-Stellar-Signature`; any 2xx
+    /// is success. It is signed with the tenant's one key, so only wallet clients have it, and no endpoint of the console.
+    Stellar,
 }
 
 impl Scheme {
     /// Every scheme.
-    pub const ALL: [Self; 2] = [Self::Rafiki, Self::StandardWebhooks];
+    pub const ALL: [Self; 3] = [Self::Rafiki, Self::StandardWebhooks, Self::Stellar];
+
+    /// Those that an endpoint of the console can have.
+    pub const OF_ENDPOINTS: [Self; 2] = [Self::Rafiki, Self::StandardWebhooks];
 
     /// The wire name.
     #[must_use]
@@ -31,6 +38,7 @@ impl Scheme {
         match self {
             Self::Rafiki => "rafiki",
             Self::StandardWebhooks => "standard-webhooks",
+            Self::Stellar => "stellar",
         }
     }
 
@@ -39,7 +47,7 @@ impl Scheme {
     pub fn deadline(self) -> SignedDuration {
         match self {
             Self::Rafiki => SignedDuration::from_secs(2),
-            Self::StandardWebhooks => SignedDuration::from_secs(15),
+            Self::StandardWebhooks | Self::Stellar => SignedDuration::from_secs(15),
         }
     }
 
@@ -49,13 +57,25 @@ impl Scheme {
         match (self, outcome) {
             (Self::Rafiki, Outcome::Answered { status: 200, .. })
             | (
-                Self::StandardWebhooks,
+                Self::StandardWebhooks | Self::Stellar,
                 Outcome::Answered {
                     status: 200..=299, ..
                 },
             ) => Verdict::Delivered,
-            (Self::StandardWebhooks, Outcome::Answered { status: 410, .. }) => Verdict::Gone,
+            (Self::StandardWebhooks | Self::Stellar, Outcome::Answered { status: 410, .. }) => {
+                Verdict::Gone
+            }
             (_, Outcome::Answered { .. } | Outcome::Failed(_)) => Verdict::Failed,
+        }
+    }
+
+    /// Whether a receiver that is [`Verdict::Gone`] wants nothing at all any more. A wallet may mean one customer or
+    /// transaction, since their callbacks have URLs of their own.
+    #[must_use]
+    pub fn gone_ends_all(self) -> bool {
+        match self {
+            Self::StandardWebhooks => true,
+            Self::Rafiki | Self::Stellar => false,
         }
     }
 }
@@ -174,6 +194,8 @@ pub struct Endpoint {
     pub deadline: SignedDuration,
     /// How long after it happened an event is still worth a retry; `None` leaves it to the event's type.
     pub useful_for: Option<SignedDuration>,
+    /// Which form of its host is signed, where its scheme signs the host.
+    pub signed_host: SignedHost,
     /// Where it is asked to decide on incoming payments, if it is; judged as `url` is.
     pub decision_url: Option<String>,
     /// Whether it takes deliveries.
@@ -228,6 +250,11 @@ mod tests {
             (StandardWebhooks, 410, Verdict::Gone),
             (StandardWebhooks, 429, Verdict::Failed),
             (StandardWebhooks, 500, Verdict::Failed),
+            (Stellar, 200, Verdict::Delivered),
+            (Stellar, 204, Verdict::Delivered),
+            (Stellar, 302, Verdict::Failed),
+            (Stellar, 400, Verdict::Failed),
+            (Stellar, 410, Verdict::Gone),
         ];
         for (scheme, status, want) in cases {
             assert_eq!(
@@ -236,6 +263,17 @@ mod tests {
                 "{scheme:?} {status}"
             );
         }
+    }
+
+    #[test]
+    fn only_standard_webhooks_takes_a_410_for_a_wish_to_be_left_alone() {
+        let ends = Scheme::ALL.map(|scheme| (scheme, scheme.gone_ends_all()));
+        let want = [
+            (Scheme::Rafiki, false),
+            (Scheme::StandardWebhooks, true),
+            (Scheme::Stellar, false),
+        ];
+        assert_eq!(ends, want);
     }
 
     #[test]

@@ -15,6 +15,9 @@ const RETRIES_MOST: usize = 50;
 /// The schedule that Standard Webhooks recommends, in seconds.
 const STANDARD_S: [u32; 9] = [5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400];
 
+/// Hours rather than days, in seconds: what a wallet hears of a customer a day late, it has long read for itself.
+const STELLAR_S: [u32; 9] = [5, 30, 120, 600, 1800, 3600, 7200, 14_400, 28_800];
+
 /// When a failed try is followed by another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "policy", rename_all = "lowercase", deny_unknown_fields)]
@@ -61,6 +64,9 @@ impl Policy {
             Scheme::Rafiki => Self::rafiki(ten()),
             Scheme::StandardWebhooks => Self::Ladder {
                 waits_s: STANDARD_S.to_vec(),
+            },
+            Scheme::Stellar => Self::Ladder {
+                waits_s: STELLAR_S.to_vec(),
             },
         }
     }
@@ -200,6 +206,28 @@ mod tests {
             .sum();
         assert_eq!(total, secs(75 * 3600 + 35 * 60 + 5));
         assert_eq!(policy.wait_after(10, None, 0), None);
+    }
+
+    #[test]
+    fn a_wallet_is_tried_for_hours() {
+        let policy = Policy::default_for(Scheme::Stellar);
+        let waits: Vec<_> = (1..)
+            .map_while(|tries| policy.wait_after(tries, None, 0))
+            .map(|wait| wait.as_secs())
+            .collect();
+        let (minute, hour) = (60, 3600);
+        let want = [
+            5,
+            30,
+            2 * minute,
+            10 * minute,
+            30 * minute,
+            hour,
+            2 * hour,
+            4 * hour,
+            8 * hour,
+        ];
+        assert_eq!(waits, want);
     }
 
     #[test]

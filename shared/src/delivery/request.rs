@@ -10,7 +10,7 @@ use super::{EXCERPT_MOST, Endpoint, Scheme};
 use crate::event::{Event, EventType, Json};
 use crate::ids::EventId;
 use crate::secret::Secret;
-use crate::signature::{rafiki, standard};
+use crate::signature::{rafiki, standard, stellar};
 
 /// One request, ready to be posted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +27,8 @@ pub struct Request {
     pub keep: usize,
 }
 
-/// No secret of the endpoint signs at this moment, or one that should can't be opened, so nothing may be sent.
+/// No secret of the endpoint signs at this moment, or one that should can't be opened, so nothing may be sent. Nor can it
+/// be where the scheme signs the host and the URL names none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the endpoint has no secret that signs")]
 pub struct Unsigned;
@@ -51,7 +52,7 @@ struct StandardBody<'a> {
 /// The request that carries `event` to `endpoint`, signed at `now` with every secret that is live then.
 ///
 /// # Errors
-/// [`Unsigned`] if there is none, or one can't be opened.
+/// See [`Unsigned`].
 pub fn build(event: &Event, endpoint: &Endpoint, now: Timestamp) -> Result<Request, Unsigned> {
     if endpoint.is_locked(now) {
         return Err(Unsigned);
@@ -107,6 +108,22 @@ pub fn build(event: &Event, endpoint: &Endpoint, now: Timestamp) -> Result<Reque
             );
             body
         }
+        Scheme::Stellar => {
+            // What is sent is the body itself: it was frozen when it was told, and stays so on every try.
+            let body = event.data.as_str().as_bytes().to_vec();
+            let secret = endpoint.live_secrets(now).next().ok_or(Unsigned)?;
+            let key = stellar::SigningKey::parse(secret).map_err(|_| Unsigned)?;
+            let host = stellar::signed_host(&endpoint.url, endpoint.signed_host).ok_or(Unsigned)?;
+            let signature = stellar::sign(&key, now, &host, &body);
+            headers.insert(
+                CONTENT_TYPE,
+                HeaderValue::from_static("application/json; charset=utf-8"),
+            );
+            insert(&mut headers, standard::ID_HEADER, event.id.as_str());
+            insert(&mut headers, stellar::HEADER, &signature);
+            insert(&mut headers, stellar::OLD_HEADER, &signature);
+            body
+        }
     };
     Ok(Request {
         url: endpoint.url.clone(),
@@ -133,6 +150,7 @@ mod tests {
     use crate::delivery::{EndpointState, LiveSecret, Policy};
     use crate::event::{Role, Source};
     use crate::ids::{EndpointId, TenantId};
+    use crate::signature::stellar::SignedHost;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).expect("a time in range")
@@ -168,6 +186,7 @@ mod tests {
             policy: Policy::default_for(scheme),
             deadline: scheme.deadline(),
             useful_for: None,
+            signed_host: SignedHost::AsSent,
             decision_url: None,
             state: EndpointState::Enabled,
         }
@@ -232,6 +251,58 @@ mod tests {
             header(&second, "rafiki-signature")
         );
         assert_eq!(first.body, second.body);
+    }
+
+    const SEED: &str = "SAAACAQDAQCQMBYIBEFAWDANBYHRAEISCMKBKFQXDAMRUGY4DUPB6NKI";
+
+    /// Vectors A, B and D of `signature::stellar`, as whole requests.
+    #[test]
+    fn a_wallet_gets_the_bare_payload_signed_for_the_host_that_it_knows() {
+        let data = r#"{"id":"c0ffee00-0000-4000-8000-000000000001","status":"NEEDS_INFO","fields":{"mobile_number":{"type":"string","description":"Mobile phone, E.164"}}}"#;
+        let event = Event {
+            data: Json::parse(data.into()).expect("valid JSON"),
+            ..event()
+        };
+        let plain = "https://wallet.example.com/callbacks";
+        let port = "https://Wallet.example.com:8443/callbacks";
+        let a = "t=1700000000, s=bNf+xtXWi71Gxc21fgG7tjnLqJ1+1RIEMK4kMri7jNZ0lZlXJZEbs6LRcnNRbMJ7lMu6rfjarfMLMiHaiZCuBw==";
+        let b = "t=1700000000, s=yPKkUD5A01ttaF9AHfP2D+oRtBsUS9w/yexdLoqTdg0gfQx0WDcMjRjt4RWzzcz7Q0JaXAK5o5RY5BekTs+rDg==";
+        let d = "t=1700000090, s=V4uESWefv+WzPoM47OPwiH7UB+VYEu2XqdyM7WlOqVoS/+eVWtpMOnYxwZjD5QQEfoZ8tHuyrpTwqqlfHLjEAg==";
+        let cases = [
+            ("A", plain, SignedHost::AsSent, 1_700_000_000, a),
+            ("B", port, SignedHost::AsSent, 1_700_000_000, b),
+            (
+                "A for the name",
+                port,
+                SignedHost::NameOnly,
+                1_700_000_000,
+                a,
+            ),
+            ("D", plain, SignedHost::AsSent, 1_700_000_090, d),
+        ];
+        for (name, url, signed_host, now, want) in cases {
+            let wallet = Endpoint {
+                url: url.into(),
+                signed_host,
+                ..endpoint(Scheme::Stellar, &[(SEED, None)])
+            };
+            let request = build(&event, &wallet, at(now)).expect("it signs");
+            assert_eq!(header(&request, "signature"), want, "{name}");
+            assert_eq!(header(&request, "x-stellar-signature"), want, "{name}");
+            assert_eq!(header(&request, "webhook-id"), "evt_1", "{name}");
+            let content_type = header(&request, "content-type");
+            assert_eq!(content_type, "application/json; charset=utf-8", "{name}");
+            assert_eq!(request.body, data, "{name}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_sent_where_there_is_no_host_to_sign_for() {
+        let wallet = Endpoint {
+            url: "mailto:wallet@example.com".into(),
+            ..endpoint(Scheme::Stellar, &[(SEED, None)])
+        };
+        assert_eq!(build(&event(), &wallet, at(1)).err(), Some(Unsigned));
     }
 
     #[test]

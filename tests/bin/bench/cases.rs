@@ -13,6 +13,7 @@ use shared::platform::{BillingAccount, Platform};
 use shared::queue::Task;
 use shared::queue::task::{DeliverTask, PublishTask};
 use shared::secret::{Secret, key_hash};
+use shared::signature::stellar::SignedHost;
 use shared::store::{
     Accounts, EndpointAdmin, EndpointRecord, PublisherRecord, Publishers, TenantRecord, Tenants,
 };
@@ -189,6 +190,7 @@ pub(super) async fn canned(target: &str) -> Result<Vec<Canned>> {
         policy: Policy::default_for(scheme),
         deadline: scheme.deadline(),
         useful_for: None,
+        signed_host: SignedHost::AsSent,
         decision_url: None,
         state: EndpointState::Enabled,
     };

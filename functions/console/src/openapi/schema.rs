@@ -49,7 +49,7 @@ pub(crate) fn maker() -> RefOr<Schema> {
 }
 
 pub(crate) fn scheme() -> RefOr<Schema> {
-    one_of::<Scheme>()
+    of(json!({"type": "string", "enum": Scheme::OF_ENDPOINTS.map(Scheme::as_str)}))
 }
 
 pub(crate) fn endpoint_state() -> RefOr<Schema> {

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use jiff::SignedDuration;
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
 use utoipa::ToSchema;
 
 use shared::delivery::{
@@ -15,6 +16,7 @@ use shared::entropy::Entropy;
 use shared::event::Role;
 use shared::ids::{EndpointId, TenantId};
 use shared::secret::Secret;
+use shared::signature::stellar::SignedHost;
 use shared::store::{EndpointRecord, Read};
 
 use super::publishers::refuse_publishers_secrets;
@@ -77,6 +79,7 @@ pub(crate) struct EndpointBody {
     #[schema(schema_with = schema::role)]
     role: Role,
     /// How deliveries are written and signed.
+    #[serde(deserialize_with = "scheme")]
     #[schema(schema_with = schema::scheme)]
     scheme: Scheme,
     /// 1 to 5 signing secrets, all of which sign: `whsec_..` or `whsk_..` for `standard-webhooks`, any 16 to 256
@@ -119,6 +122,24 @@ pub(crate) struct EndpointBody {
     /// Whether it takes deliveries. Left out, a new endpoint does, and one that is replaced stays as it is.
     #[serde(default)]
     state: Option<Switch>,
+}
+
+/// The names of [`Scheme::OF_ENDPOINTS`].
+const SCHEMES: [&str; 2] = ["rafiki", "standard-webhooks"];
+
+/// A scheme that endpoints can have.
+fn scheme<'de, D: Deserializer<'de>>(given: D) -> Result<Scheme, D::Error> {
+    let name = String::deserialize(given)?;
+    let of_endpoints = Scheme::OF_ENDPOINTS;
+    let known = of_endpoints.iter().find(|known| known.as_str() == name);
+    match known {
+        Some(scheme) => Ok(*scheme),
+        None if name == Scheme::Stellar.as_str() => Err(D::Error::custom(
+            "must be `rafiki` or `standard-webhooks`; what is signed as `stellar` goes to wallet clients, so register one \
+             with `PUT /v1/tenants/{tenant}/clients/{client}`",
+        )),
+        None => Err(D::Error::unknown_variant("", &SCHEMES)),
+    }
 }
 
 impl EndpointBody {
@@ -181,6 +202,7 @@ impl EndpointBody {
                 SignedDuration::from_millis(1),
                 USEFUL_MOST,
             )?,
+            signed_host: SignedHost::AsSent,
             decision_url: self.decision_url,
             state,
             url: self.url,
@@ -226,7 +248,7 @@ impl EndpointBody {
     fn rafiki_only(&self, field: &'static str) -> Result<(), Refusal> {
         match self.scheme {
             Scheme::Rafiki => Ok(()),
-            Scheme::StandardWebhooks => {
+            Scheme::StandardWebhooks | Scheme::Stellar => {
                 let rule = "is for the scheme `rafiki`; send `timeout_ms` and `retry` for others";
                 Err(Refusal::field(field, rule))
             }

@@ -326,6 +326,10 @@ async fn each_wrong_field_is_named_with_what_it_must_be_and_nothing_is_quoted() 
             detail: "`scheme`: must be `rafiki` or `standard-webhooks`",
         },
         Case {
+            more: json!({"scheme": "stellar"}),
+            detail: "`scheme`: must be `rafiki` or `standard-webhooks`; what is signed as `stellar` goes to wallet clients, so register one with `PUT /v1/tenants/{tenant}/clients/{client}`",
+        },
+        Case {
             more: json!({"secrets": []}),
             detail: "`secrets`: must hold 1 to 5; leave it out to keep those there are or have one made",
         },

@@ -19,6 +19,7 @@ use shared::delivery::{Endpoint, EndpointState, LiveSecret, Policy, Request, Sch
 use shared::event::{Event, EventType, Json, Role, Source};
 use shared::ids::{EndpointId, EventId, TenantId};
 use shared::secret::Secret;
+use shared::signature::stellar::SignedHost;
 
 #[path = "../../examples/verify.rs"]
 #[expect(dead_code, reason = "its `main` is for running it alone")]
@@ -45,9 +46,10 @@ struct Vector {
 
 /// What our sender posts.
 fn sent(scheme: Scheme, id: &str, data: &str, event_type: &str, secrets: &[&str]) -> Vector {
-    let at = match scheme {
-        Scheme::Rafiki => RAFIKI_AT,
-        Scheme::StandardWebhooks => STANDARD_AT,
+    let (at, signature) = if scheme == Scheme::Rafiki {
+        (RAFIKI_AT, "rafiki-signature")
+    } else {
+        (STANDARD_AT, "webhook-signature")
     };
     let now = Timestamp::from_millisecond(at).expect("a time in range");
     let event = Event {
@@ -62,6 +64,7 @@ fn sent(scheme: Scheme, id: &str, data: &str, event_type: &str, secrets: &[&str]
         tenant: TenantId::parse("acme").expect("a valid id"),
         id: EndpointId::parse("ase").expect("a valid id"),
         url: "https://ase.example/hook".to_owned(),
+        signed_host: SignedHost::AsSent,
         decision_url: None,
         role: Role::Ase,
         scheme,
@@ -89,10 +92,7 @@ fn sent(scheme: Scheme, id: &str, data: &str, event_type: &str, secrets: &[&str]
         scheme: scheme.as_str().to_owned(),
         id: header("webhook-id"),
         timestamp: header("webhook-timestamp"),
-        signature: match scheme {
-            Scheme::Rafiki => header("rafiki-signature"),
-            Scheme::StandardWebhooks => header("webhook-signature"),
-        },
+        signature: header(signature),
         body: String::from_utf8(body.to_vec()).expect("JSON is UTF-8"),
         secrets: secrets.iter().map(|secret| (*secret).to_owned()).collect(),
         now_ms: at,

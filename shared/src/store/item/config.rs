@@ -19,6 +19,7 @@ use crate::platform::{BillingAccount, Platform, RecoveryAccount};
 use crate::recovery::Terms;
 use crate::secret::{Context, Keyring, Sealed, Secret};
 use crate::signature::TOLERANCE;
+use crate::signature::stellar::SignedHost;
 use crate::store::{
     AccountRecord, Credential, EndpointRecord, KeyRecord, PublisherRecord, Read, Scope, StoreError,
     TenantRecord, Version,
@@ -465,6 +466,8 @@ pub(crate) fn endpoint(
             policy: body.policy,
             deadline: SignedDuration::from_millis(body.deadline_ms),
             useful_for: body.useful_for_ms.map(SignedDuration::from_millis),
+            // Only wallet clients choose, and they are kept elsewhere.
+            signed_host: SignedHost::AsSent,
             decision_url: body.decision_url,
             state,
         },
