@@ -84,6 +84,8 @@ pub enum Refusal {
     },
     /// The pair of ids belongs to another tenant's billing account.
     PairTaken,
+    /// An endpoint, or a wallet client, of the tenant has the name.
+    NameTaken,
     /// A tenant of this name was deleted, and what was recorded for it is still kept.
     TenantRests {
         /// The name.
@@ -215,6 +217,12 @@ impl Refusal {
                      after that, or choose another name."
                 ),
             ),
+            Self::NameTaken => Problem::new(
+                StatusCode::CONFLICT,
+                "/problems/name-taken",
+                "The name is taken",
+                "Endpoints and wallet clients of a tenant share their names; choose another one.",
+            ),
             Self::Contended => Problem::new(
                 StatusCode::CONFLICT,
                 "/problems/contended",
@@ -301,6 +309,7 @@ impl Refusal {
             | Self::Parameter { .. }
             | Self::Field { .. }
             | Self::PairTaken
+            | Self::NameTaken
             | Self::TenantRests { .. }
             | Self::Contended
             | Self::SecretLocked

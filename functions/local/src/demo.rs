@@ -233,7 +233,9 @@ async fn seed_endpoint(
 fn made(put: Put) -> anyhow::Result<()> {
     match put {
         Put::New | Put::Replaced => Ok(()),
-        Put::Lost | Put::NoTenant => bail!("somebody else changes the demo tenant; start again"),
+        Put::Lost | Put::NoTenant | Put::NameTaken => {
+            bail!("somebody else changes the demo tenant; start again")
+        }
     }
 }
 

@@ -38,6 +38,9 @@ pub enum Put {
     Lost,
     /// The tenant is not there (any more); nothing was written.
     NoTenant,
+    /// The tenant has a wallet client, or an endpoint, of this name, and deliveries are told apart by the name; nothing was
+    /// written.
+    NameTaken,
 }
 
 /// How making a tenant ended.
@@ -166,7 +169,8 @@ pub struct EndpointRecord {
 /// Endpoints, for the operator. Reading is [`super::Endpoints`].
 #[async_trait]
 pub trait EndpointAdmin: Send + Sync {
-    /// Keeps an endpoint if its tenant is there and it is still as `read` (`None`: not there).
+    /// Keeps an endpoint if its tenant is there, it is still as `read` (`None`: not there), and no wallet client has its
+    /// name.
     ///
     /// # Errors
     /// See [`StoreError`].

@@ -131,7 +131,7 @@ pub trait Lines: Send + Sync {
         line: &Line,
     ) -> Result<Option<Read<Cursor>>, StoreError>;
 
-    /// Writes how far a line is settled, if that is still as `read` (`None`: not there).
+    /// Writes how far a line is settled at `now`, if that is still as `read` (`None`: not there).
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -141,6 +141,7 @@ pub trait Lines: Send + Sync {
         line: &Line,
         cursor: &Cursor,
         read: Option<Version>,
+        now: Timestamp,
     ) -> Result<Saved, StoreError>;
 
     /// The number of the last callback of a line, read consistently; 0 if there was none.
@@ -149,7 +150,8 @@ pub trait Lines: Send + Sync {
     /// See [`StoreError`].
     async fn newest(&self, tenant: &TenantId, line: &Line) -> Result<u64, StoreError>;
 
-    /// Where a callback goes now, read consistently; `None` if the client, or its URL for it, is not there any more.
+    /// Where a callback goes at `now`, with the seed that signs then, read consistently; `None` if the client, or its URL
+    /// for it, is not there any more.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -157,6 +159,7 @@ pub trait Lines: Send + Sync {
         &self,
         tenant: &TenantId,
         callback: &Callback,
+        now: Timestamp,
     ) -> Result<Option<CallbackTarget>, StoreError>;
 
     /// Erases the payload of an event that was delivered: it reads as `null` from then on.
@@ -192,16 +195,6 @@ pub trait Anchors: Send + Sync {
     ) -> Result<Option<Read<Client>>, StoreError>;
 }
 
-/// How putting a wallet client ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-pub enum PutClient {
-    /// As any other configuration.
-    Put(Put),
-    /// An endpoint of the tenant has the name; nothing was written.
-    NameTaken,
-}
-
 /// The configuration of anchors, for the operator. Reading is [`Anchors`].
 #[async_trait]
 pub trait AnchorAdmin: Send + Sync {
@@ -221,15 +214,12 @@ pub trait AnchorAdmin: Send + Sync {
     /// See [`StoreError`].
     async fn delete_anchor(&self, tenant: &TenantId) -> Result<bool, StoreError>;
 
-    /// Keeps a wallet client, if it is still as `read` (`None`: not there) and no endpoint has its name.
+    /// Keeps a wallet client, if it is still as `read` (`None`: not there) and no endpoint has its name. One that is there
+    /// keeps when it was made: what wallets registered with it is good for the client that was made then.
     ///
     /// # Errors
     /// See [`StoreError`].
-    async fn put_client(
-        &self,
-        client: &Client,
-        read: Option<Version>,
-    ) -> Result<PutClient, StoreError>;
+    async fn put_client(&self, client: &Client, read: Option<Version>) -> Result<Put, StoreError>;
 
     /// Removes a wallet client. Whether it was there.
     ///

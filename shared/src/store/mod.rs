@@ -23,8 +23,7 @@ pub use admin::{
     KeyRecord, Keys, Made, PublisherRecord, Publishers, Put, Scope, TenantRecord, Tenants,
 };
 pub use anchor::{
-    AnchorAdmin, AnchorStep, Anchors, CallbackTarget, Lines, Outbox, PutClient, Registrations,
-    Transactions,
+    AnchorAdmin, AnchorStep, Anchors, CallbackTarget, Lines, Outbox, Registrations, Transactions,
 };
 pub use cached::{
     Cached, CachedAccounts, CachedBackends, CachedCredentials, CachedEndpoints,

@@ -341,7 +341,7 @@ fn keep(scheme: Scheme, secrets: Vec<LiveSecret>) -> Result<Vec<LiveSecret>, Ref
     responses(
         (status = 200, description = "Replaced", body = EndpointView),
         (status = 201, body = EndpointView),
-        (status = 409, description = "Others kept changing it at the same time, or it is broken and no secrets are given"),
+        (status = 409, description = "Others kept changing it at the same time, a wallet client has the name, or it is broken and no secrets are given"),
     ),
 )]
 pub(crate) async fn put(

@@ -36,6 +36,7 @@ fn kept(put: Put, tenant: &TenantId) -> Result<Option<bool>, Refusal> {
         Put::Replaced => Ok(Some(false)),
         Put::Lost => Ok(None),
         Put::NoTenant => Err(Refusal::not_found("tenant", tenant)),
+        Put::NameTaken => Err(Refusal::NameTaken),
     }
 }
 

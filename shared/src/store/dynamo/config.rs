@@ -11,7 +11,7 @@ use crate::delivery::Endpoint;
 use crate::ids::{ConnectorAccountId, EndpointId, KeyId, ProfileId, TenantId};
 use crate::platform::{BillingAccount, RecoveryAccount};
 use crate::recovery::Terms;
-use crate::store::item::Configured;
+use crate::store::item::{Configured, Item, Key};
 use crate::store::{
     AccountRecord, AccountTerms, Accounts, BillingAccounts, Claimed, Credential, Credentials,
     EndpointAdmin, EndpointRecord, Endpoints, EndpointsNow, KeyRecord, Keys, KnownTenants, Made,
@@ -30,8 +30,33 @@ const UNDER_WAY: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 impl DynamoStore {
     /// Configuration is only kept for a tenant that is there: the first of a transaction's writes.
-    fn for_tenant(&self, tenant: &TenantId) -> TransactWriteItem {
+    pub(super) fn for_tenant(&self, tenant: &TenantId) -> TransactWriteItem {
         self.checking(&item::tenant_key(tenant), item::tenant_is_there())
+    }
+
+    /// Keeps `item` of a tenant that is there, over what was `read`, unless its name is taken by the item at `other`. Who has
+    /// a name keeps the other from taking it.
+    pub(super) async fn put_named(
+        &self,
+        tenant: &TenantId,
+        item: Item,
+        other: &Key,
+        read: Option<Version>,
+    ) -> Result<Put, StoreError> {
+        let mut writes = vec![
+            self.for_tenant(tenant),
+            self.putting(item, Some(item::unchanged(read))),
+        ];
+        if read.is_none() {
+            writes.push(self.checking(other, item::absent()));
+        }
+        Ok(match self.transact(writes).await? {
+            Committed::Done if read.is_none() => Put::New,
+            Committed::Done => Put::Replaced,
+            Committed::Refused { first: 0 } => Put::NoTenant,
+            Committed::Refused { first: 1 } => Put::Lost,
+            Committed::Refused { .. } => Put::NameTaken,
+        })
     }
 
     /// Leaves of a tenant only that its name rests. Whether it was there.
@@ -279,17 +304,10 @@ impl EndpointAdmin for DynamoStore {
         record: &EndpointRecord,
         read: Option<Version>,
     ) -> Result<Put, StoreError> {
+        let (tenant, id) = (&record.endpoint.tenant, &record.endpoint.id);
         let item = item::new_endpoint(record, read, self.vault());
-        let writes = vec![
-            self.for_tenant(&record.endpoint.tenant),
-            self.putting(item, Some(item::unchanged(read))),
-        ];
-        Ok(match self.transact(writes).await? {
-            Committed::Done if read.is_none() => Put::New,
-            Committed::Done => Put::Replaced,
-            Committed::Refused { first: 0 } => Put::NoTenant,
-            Committed::Refused { .. } => Put::Lost,
-        })
+        self.put_named(tenant, item, &item::client_key(tenant, id), read)
+            .await
     }
 
     async fn endpoint_records(&self, tenant: &TenantId) -> Result<Vec<EndpointRecord>, StoreError> {

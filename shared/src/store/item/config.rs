@@ -37,6 +37,7 @@ const TOLERANCE_S: &str = "tl";
 
 const TENANTS: &str = "TENANTS";
 const ENDPOINT: &str = "EP#";
+const CLIENT: &str = "CL#";
 const KEY: &str = "KEY#";
 const ACCOUNT: &str = "BA#";
 
@@ -366,6 +367,10 @@ struct EndpointBody {
 
 pub(crate) fn endpoint_key(tenant: &TenantId, id: &EndpointId) -> Key {
     Key::new(tenant_partition(tenant), format!("{ENDPOINT}{id}"))
+}
+
+pub(crate) fn client_key(tenant: &TenantId, id: &EndpointId) -> Key {
+    Key::new(tenant_partition(tenant), format!("{CLIENT}{id}"))
 }
 
 fn milliseconds(duration: SignedDuration) -> i64 {

@@ -9,6 +9,7 @@
 //! | what a platform told of a thin notification | `T#<tenant>#S#<profile>#<account>#<notification>` | `S` | | |
 //! | tenant | `TENANTS` | `<tenant>` | | |
 //! | endpoint | `T#<tenant>` | `EP#<endpoint>` | | |
+//! | wallet client | `T#<tenant>` | `CL#<client>` | | |
 //! | API key | `T#<tenant>` | `KEY#<key id>` | | |
 //! | what the key's hash opens | `K#<sha256>` | `K` | | |
 //! | pointer to a billing account | `T#<tenant>` | `BA#<profile>#<account>` | | |
