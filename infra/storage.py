@@ -17,9 +17,11 @@ ENVIRONMENT = {
     "PAYRELAY_QUEUE_RECOVER": "RecoverQueue",
     "PAYRELAY_QUEUE_FANOUT": "FanoutQueue",
     "PAYRELAY_QUEUE_DELIVER": "DeliverQueue",
+    "PAYRELAY_QUEUE_DELIVER_ORDERED": "DeliverOrderedQueue",
     "PAYRELAY_DEAD_RECOVER": "RecoverDeadQueue",
     "PAYRELAY_DEAD_FANOUT": "FanoutDeadQueue",
     "PAYRELAY_DEAD_DELIVER": "DeliverDeadQueue",
+    "PAYRELAY_DEAD_DELIVER_ORDERED": "DeliverOrderedDeadQueue",
 }
 
 

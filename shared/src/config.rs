@@ -64,15 +64,15 @@ impl<'a> Settings<'a> {
         self.required("PAYRELAY_TABLE")
     }
 
-    /// `PAYRELAY_QUEUE_RECOVER` and the like: a queue's URL.
+    /// `PAYRELAY_QUEUE_RECOVER`, `PAYRELAY_QUEUE_DELIVER_ORDERED` and the like: a queue's URL.
     pub fn queue(&mut self, queue: Queue) -> Option<(Queue, String)> {
-        let url = self.required(&format!("PAYRELAY_QUEUE_{}", queue.as_str().to_uppercase()))?;
+        let url = self.required(&format!("PAYRELAY_QUEUE_{}", upper(queue)))?;
         Some((queue, url))
     }
 
     /// `PAYRELAY_DEAD_RECOVER` and the like: the URL of a queue's dead letters.
     pub fn dead_letters(&mut self, queue: Queue) -> Option<(Queue, String)> {
-        let url = self.required(&format!("PAYRELAY_DEAD_{}", queue.as_str().to_uppercase()))?;
+        let url = self.required(&format!("PAYRELAY_DEAD_{}", upper(queue)))?;
         Some((queue, url))
     }
 
@@ -178,6 +178,11 @@ impl<'a> Settings<'a> {
             Some(_) | None => Err(ConfigError(self.problems)),
         }
     }
+}
+
+/// The queue's name as a part of a setting's name.
+fn upper(queue: Queue) -> String {
+    queue.as_str().to_uppercase().replace('-', "_")
 }
 
 #[cfg(test)]

@@ -414,6 +414,146 @@ pub(crate) async fn a_fifo_queue_holds_a_group_back_while_one_of_its_messages_is
     Ok(())
 }
 
+/// What is set on messages that were received together, a wait for each.
+async fn defer(bench: &Bench, messages: &[Received], waits: &[SignedDuration]) -> Result<()> {
+    let receipts = messages.iter().map(|message| message.receipt.clone());
+    let leases = receipts.zip(waits.iter().copied()).collect();
+    Ok(bench.defer(leases).await?)
+}
+
+pub(crate) async fn a_fifo_queue_holds_a_group_back_while_a_later_one_of_its_messages_is_out(
+    adapter: Adapter,
+) -> Result<()> {
+    let bench = Bench::start(adapter, fifo()).await?;
+    bench.send(vec![of("g", "1"), of("g", "2")]).await?;
+    let both = bench.receive(10).await?;
+    assert_eq!(bodies(&both), ["1", "2"]);
+    defer(&bench, &both, &[SignedDuration::ZERO, SECOND * 2]).await?;
+    assert_eq!(bench.receive(10).await?, [], "the second is out");
+    bench.pass(SECOND * 2).await;
+    assert_eq!(bodies(&bench.receive(10).await?), ["1", "2"]);
+    Ok(())
+}
+
+pub(crate) async fn a_group_whose_rest_is_put_off_for_nothing_waits_for_its_first_alone(
+    adapter: Adapter,
+) -> Result<()> {
+    let bench = Bench::start(
+        adapter,
+        Spec {
+            visibility: SECOND * 60,
+            ..fifo()
+        },
+    )
+    .await?;
+    bench
+        .send(vec![of("g", "1"), of("g", "2"), of("g", "3")])
+        .await?;
+    let all = bench.receive(10).await?;
+    assert_eq!(bodies(&all), ["1", "2", "3"]);
+    let nothing = SignedDuration::ZERO;
+    defer(&bench, &all, &[SECOND * 2, nothing, nothing]).await?;
+    bench.send(vec![of("h", "1"), of("g", "4")]).await?;
+    assert_eq!(bodies(&bench.receive(10).await?), ["1"], "of the other one");
+    bench.pass(SECOND * 2).await;
+    let again = bench.receive(10).await?;
+    let facts: Vec<_> = again
+        .iter()
+        .map(|it| (it.body.as_str(), it.count))
+        .collect();
+    assert_eq!(facts, [("1", 2), ("2", 2), ("3", 2), ("4", 1)]);
+    Ok(())
+}
+
+pub(crate) async fn a_message_says_which_group_it_was_sent_with(adapter: Adapter) -> Result<()> {
+    for spec in [standard(), fifo()] {
+        let bench = Bench::start(adapter, spec).await?;
+        bench.send(vec![of("g", "1")]).await?;
+        bench.send(vec![of("h", "2"), of("i", "3")]).await?;
+        let mut got: Vec<_> = bench.receive_all().await?;
+        got.sort_by(|a, b| a.body.cmp(&b.body));
+        let groups: Vec<_> = got.iter().map(|it| it.group.as_deref()).collect();
+        assert_eq!(groups, [Some("g"), Some("h"), Some("i")], "{spec:?}");
+    }
+    Ok(())
+}
+
+pub(crate) async fn a_fifo_queue_takes_no_notice_of_a_delay(adapter: Adapter) -> Result<()> {
+    let bench = Bench::start(adapter, fifo()).await?;
+    let late = |body| Message {
+        delay: SECOND * 60,
+        ..of("g", body)
+    };
+    bench.send(vec![late("1")]).await?;
+    bench.send(vec![late("2"), of("g", "3")]).await?;
+    assert_eq!(bodies(&bench.receive_all().await?), ["1", "2", "3"]);
+    Ok(())
+}
+
+pub(crate) async fn a_fifo_queue_takes_no_message_without_a_group_or_an_id(
+    adapter: Adapter,
+) -> Result<()> {
+    let bench = Bench::start(adapter, fifo()).await?;
+    let cases = [
+        Message::new("1"),
+        Message {
+            deduplication: None,
+            ..of("g", "1")
+        },
+        Message {
+            group: None,
+            ..of("g", "1")
+        },
+    ];
+    for message in cases {
+        let got = bench.send(vec![message.clone()]).await;
+        assert!(
+            matches!(got, Err(QueueError::Unavailable(_))),
+            "{message:?}: {got:?}"
+        );
+    }
+    assert_eq!(bench.receive_all().await?, []);
+    Ok(())
+}
+
+pub(crate) async fn a_fifo_queue_tells_groups_apart_when_it_drops_what_came_before(
+    adapter: Adapter,
+) -> Result<()> {
+    let bench = Bench::start(adapter, fifo()).await?;
+    let same = |group, body| Message {
+        deduplication: Some("the same".to_owned()),
+        ..of(group, body)
+    };
+    bench
+        .send(vec![same("g", "1"), same("h", "2"), same("g", "3")])
+        .await?;
+    let mut got = bench.receive_all().await?;
+    got.sort_by(|a, b| a.body.cmp(&b.body));
+    assert_eq!(bodies(&got), ["1", "2"]);
+    Ok(())
+}
+
+pub(crate) async fn a_fifo_queue_takes_for_new_what_came_before_five_minutes_ago(
+    adapter: Adapter,
+) -> Result<()> {
+    let bench = Bench::start(adapter, fifo()).await?;
+    if !bench.is_driven() {
+        return Ok(());
+    }
+    bench.send(vec![of("g", "1")]).await?;
+    bench.delete(&bench.receive_all().await?).await?;
+    bench.pass(SECOND * 200).await;
+    // This one is dropped, and makes the first no younger.
+    bench.send(vec![of("g", "1")]).await?;
+    bench.pass(SECOND * 99).await;
+    bench.send(vec![of("g", "1")]).await?;
+    assert_eq!(bench.receive_all().await?, []);
+    bench.pass(SECOND).await;
+    bench.send(vec![of("g", "1")]).await?;
+    assert_eq!(bodies(&bench.receive_all().await?), ["1"]);
+    Ok(())
+}
+
 pub(crate) async fn a_fifo_queue_drops_what_came_before(adapter: Adapter) -> Result<()> {
     let bench = Bench::start(adapter, fifo()).await?;
     bench.send(vec![of("g", "1")]).await?;

@@ -43,6 +43,13 @@ contract! {
     a_fifo_queue_keeps_the_order_of_a_group
     a_fifo_queue_holds_a_group_back_while_one_of_its_messages_is_out
     a_fifo_queue_holds_a_group_back_while_one_of_its_messages_is_put_off
+    a_fifo_queue_holds_a_group_back_while_a_later_one_of_its_messages_is_out
+    a_group_whose_rest_is_put_off_for_nothing_waits_for_its_first_alone
+    a_message_says_which_group_it_was_sent_with
+    a_fifo_queue_takes_no_notice_of_a_delay
+    a_fifo_queue_takes_no_message_without_a_group_or_an_id
+    a_fifo_queue_tells_groups_apart_when_it_drops_what_came_before
+    a_fifo_queue_takes_for_new_what_came_before_five_minutes_ago
     a_fifo_queue_drops_what_came_before
     a_dead_letter_of_a_fifo_queue_sets_its_group_free
 }

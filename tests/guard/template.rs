@@ -33,13 +33,22 @@ fn number(resource: &str, key: &str) -> i64 {
 }
 
 fn title(name: &str) -> String {
-    let mut letters = name.chars();
-    letters
-        .next()
-        .map(|first| first.to_ascii_uppercase())
-        .into_iter()
-        .chain(letters)
-        .collect()
+    let capital = |word: &str| {
+        let (first, rest) = word.split_at(1);
+        format!("{}{rest}", first.to_uppercase())
+    };
+    name.split('-').map(capital).collect()
+}
+
+/// A queue's name as a part of a setting's name.
+fn upper(queue: &str) -> String {
+    queue.to_uppercase().replace('-', "_")
+}
+
+/// The function that reads a queue, whose name begins with it.
+fn reader(queue: Queue) -> String {
+    let name = queue.as_str();
+    title(name.split('-').next().unwrap_or(name))
 }
 
 const FUNCTIONS: [&str; 8] = [
@@ -67,7 +76,7 @@ fn read_by(main: &str) -> BTreeSet<String> {
         .map(|(_, name)| (*name).to_owned())
         .collect();
     for queue in Queue::ALL {
-        let (wanted, upper) = (title(queue.as_str()), queue.as_str().to_uppercase());
+        let (wanted, upper) = (title(queue.as_str()), upper(queue.as_str()));
         let all = main.contains("Queue::ALL.map(|queue|settings.queue(queue))");
         if all || main.contains(&format!("settings.queue(Queue::{wanted})")) {
             names.insert(format!("PAYRELAY_QUEUE_{upper}"));
@@ -99,11 +108,15 @@ fn each_function_is_given_exactly_the_settings_that_it_reads() {
 #[test]
 fn queues_are_as_the_in_process_ones_and_visible_six_times_as_long_as_their_function_runs() {
     let template = read("infra/template.yaml");
-    let spec = Spec::default();
     for queue in Queue::ALL {
-        let name = title(queue.as_str());
+        let (name, spec) = (title(queue.as_str()), Spec::of(queue));
         let resource_of_queue = resource(&template, &format!("{name}Queue"));
-        let timeout = number(&resource(&template, &format!("{name}Function")), "Timeout");
+        let function = resource(&template, &format!("{}Function", reader(queue)));
+        assert!(
+            function.contains(&format!("Queue: !GetAtt {name}Queue.Arn\n")),
+            "{name} is read by its function"
+        );
+        let timeout = number(&function, "Timeout");
         let visibility = number(&resource_of_queue, "VisibilityTimeout");
         assert!(
             visibility >= 6 * timeout,
@@ -115,11 +128,22 @@ fn queues_are_as_the_in_process_ones_and_visible_six_times_as_long_as_their_func
             i64::from(spec.max_receive),
             "{name}"
         );
+        let suffix = if spec.fifo { ".fifo" } else { "" };
         assert!(resource_of_queue.contains(&format!(
-            "QueueName: !Sub ${{AWS::StackName}}-{}",
+            "QueueName: !Sub ${{AWS::StackName}}-{}{suffix}\n",
             queue.as_str()
         )));
         let dead = resource(&template, &format!("{name}DeadQueue"));
+        let high_throughput = [
+            "FifoQueue: true",
+            "DeduplicationScope: messageGroup",
+            "FifoThroughputLimit: perMessageGroupId",
+        ];
+        for it in [&resource_of_queue, &dead] {
+            for line in high_throughput {
+                assert_eq!(it.contains(line), spec.fifo, "{name}: {line}");
+            }
+        }
         assert_eq!(
             number(&dead, "MessageRetentionPeriod"),
             14 * 24 * 3600,
@@ -141,9 +165,11 @@ fn what_a_platform_is_asked_fits_its_function() {
 fn a_try_fits_its_function_and_a_sweep_its_minute() {
     let template = read("infra/template.yaml");
     let deliver = number(&resource(&template, "DeliverFunction"), "Timeout");
+    let batch = read("shared/src/queue/batch.rs");
+    assert!(batch.contains("BEGUN_MOST: SignedDuration = SignedDuration::from_secs(5)"));
     assert!(
-        deliver >= DEADLINE_MOST.as_secs() + 5,
-        "a try may take {DEADLINE_MOST}, deliver {deliver} s"
+        deliver >= DEADLINE_MOST.as_secs() + 5 + 5,
+        "a try may take {DEADLINE_MOST} and begin 5 s after its batch, deliver {deliver} s"
     );
     let sweep = number(&resource(&template, "SweepFunction"), "Timeout");
     assert!(sweep < 60, "a sweep ends before the next one begins");
@@ -232,7 +258,7 @@ fn what_a_platform_does_not_tell_or_take_is_alarmed_by_the_line_that_the_code_lo
 }
 
 /// The queues that a function's code makes tasks for. `console` redrives whatever was set aside, so it needs all.
-fn sends(function: &str) -> BTreeSet<String> {
+fn sends(function: &str) -> BTreeSet<Queue> {
     let readers = [
         ("Signal", Queue::Recover),
         ("Thin", Queue::Recover),
@@ -248,10 +274,9 @@ fn sends(function: &str) -> BTreeSet<String> {
         .collect();
     readers
         .iter()
-        .filter(|(task, _)| {
-            function == "console" || code.contains(&format!("Task::{task}({task}Task{{"))
-        })
-        .map(|(_, queue)| title(queue.as_str()))
+        .filter(|(task, _)| code.contains(&format!("Task::{task}({task}Task{{")))
+        .map(|(_, queue)| *queue)
+        .chain(Queue::ALL.into_iter().filter(|_| function == "console"))
         .collect()
 }
 
@@ -268,10 +293,15 @@ fn each_function_may_send_to_exactly_the_queues_that_it_makes_tasks_for() {
             .map(str::to_owned)
             .collect();
         let sends = sends(function);
-        assert_eq!(may, sends, "{function}: template (left) and code (right)");
+        let names = sends.iter().map(|queue| title(queue.as_str()));
+        assert_eq!(
+            may,
+            names.collect(),
+            "{function}: template (left) and code (right)"
+        );
         let main = read(format!("functions/{function}/src/main.rs"));
         for queue in &sends {
-            let name = format!("PAYRELAY_QUEUE_{}", queue.to_uppercase());
+            let name = format!("PAYRELAY_QUEUE_{}", upper(queue.as_str()));
             assert!(read_by(&main).contains(&name), "{function} reads {name}");
         }
     }

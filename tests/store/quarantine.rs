@@ -23,6 +23,7 @@ pub(crate) fn entry(
         body,
         count: 3,
         sent: at(0),
+        group: None,
     };
     Quarantined::new(Queue::Recover, &received, Cause::Panicked, tenant, now)
 }

@@ -18,8 +18,13 @@ use shared::time::ManualClock;
 use crate::sample::at;
 use crate::table::{ENDPOINT, random};
 
-/// The queue that is looked at; which one makes no difference.
-const QUEUE: Queue = Queue::Deliver;
+/// The queue that is looked at; which one of its kind makes no difference.
+fn queue(spec: Spec) -> Queue {
+    match spec.fifo {
+        true => Queue::DeliverOrdered,
+        false => Queue::Deliver,
+    }
+}
 
 /// Which adapter of the port is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +59,7 @@ impl Difference {
 /// A queue, its dead letters, and the time they live in.
 pub struct Bench {
     adapter: Adapter,
+    queue: Queue,
     clock: Option<Arc<ManualClock>>,
     send: Arc<dyn Enqueue>,
     lease: Arc<dyn Lease>,
@@ -67,14 +73,16 @@ impl Bench {
     /// # Errors
     /// For SQS, if the environment names no endpoint or the queue can't be made there.
     pub async fn start(adapter: Adapter, spec: Spec) -> Result<Self> {
+        let queue = queue(spec);
         match adapter {
             Adapter::Memory => {
                 let clock = Arc::new(ManualClock::new(at(0)));
-                let queues = MemoryQueues::with(clock.clone(), &[(QUEUE, spec)]);
+                let queues = MemoryQueues::with(clock.clone(), &[(queue, spec)]);
                 let dead = Arc::new(queues.dead_letters());
                 let queues = Arc::new(queues);
                 Ok(Self {
                     adapter,
+                    queue,
                     clock: Some(clock),
                     send: queues.clone(),
                     lease: queues.clone(),
@@ -90,14 +98,15 @@ impl Bench {
                 };
                 let client = Clients::new(Account::local(endpoint)).sqs();
                 let (work, dead) = make(&client, spec).await.context("making the queue")?;
-                let queues = Arc::new(SqsQueues::new(client.clone(), [(QUEUE, work)]));
+                let queues = Arc::new(SqsQueues::new(client.clone(), [(queue, work)]));
                 Ok(Self {
                     adapter,
+                    queue,
                     clock: None,
                     send: queues.clone(),
                     lease: queues.clone(),
                     defer: queues,
-                    dead: Arc::new(SqsQueues::new(client, [(QUEUE, dead)])),
+                    dead: Arc::new(SqsQueues::new(client, [(queue, dead)])),
                 })
             }
         }
@@ -124,12 +133,18 @@ impl Bench {
         }
     }
 
+    /// Whether time passes as fast as it is told to, so that minutes of it cost nothing.
+    #[must_use]
+    pub fn is_driven(&self) -> bool {
+        self.clock.is_some()
+    }
+
     /// Sends messages.
     ///
     /// # Errors
     /// The port's.
     pub async fn send(&self, messages: Vec<Message>) -> Result<(), QueueError> {
-        self.send.send(QUEUE, messages).await
+        self.send.send(self.queue, messages).await
     }
 
     /// What one request receives.
@@ -137,7 +152,9 @@ impl Bench {
     /// # Errors
     /// The port's.
     pub async fn receive(&self, most: usize) -> Result<Vec<Received>, QueueError> {
-        self.lease.receive(QUEUE, most, SignedDuration::ZERO).await
+        self.lease
+            .receive(self.queue, most, SignedDuration::ZERO)
+            .await
     }
 
     /// What requests receive until one receives nothing.
@@ -145,7 +162,7 @@ impl Bench {
     /// # Errors
     /// The port's.
     pub async fn receive_all(&self) -> Result<Vec<Received>, QueueError> {
-        all(self.lease.as_ref()).await
+        all(self.lease.as_ref(), self.queue).await
     }
 
     /// The dead letters.
@@ -153,7 +170,7 @@ impl Bench {
     /// # Errors
     /// The port's.
     pub async fn dead_letters(&self) -> Result<Vec<Received>, QueueError> {
-        all(self.dead.as_ref()).await
+        all(self.dead.as_ref(), self.queue).await
     }
 
     /// Lets go of messages.
@@ -165,7 +182,7 @@ impl Bench {
             .iter()
             .map(|message| message.receipt.clone())
             .collect();
-        self.lease.delete(QUEUE, receipts).await
+        self.lease.delete(self.queue, receipts).await
     }
 
     /// Puts messages off.
@@ -173,14 +190,14 @@ impl Bench {
     /// # Errors
     /// The port's.
     pub async fn defer(&self, leases: Vec<(Receipt, SignedDuration)>) -> Result<(), QueueError> {
-        self.defer.defer(QUEUE, leases).await
+        self.defer.defer(self.queue, leases).await
     }
 }
 
-async fn all(lease: &dyn Lease) -> Result<Vec<Received>, QueueError> {
+async fn all(lease: &dyn Lease, queue: Queue) -> Result<Vec<Received>, QueueError> {
     let mut all = Vec::new();
     loop {
-        let some = lease.receive(QUEUE, 10, SignedDuration::ZERO).await?;
+        let some = lease.receive(queue, 10, SignedDuration::ZERO).await?;
         if some.is_empty() {
             return Ok(all);
         }
@@ -194,7 +211,14 @@ async fn make(client: &Client, spec: Spec) -> Result<(String, String)> {
     let name = format!("payrelay-{}", random());
     let mut attributes = HashMap::new();
     if spec.fifo {
-        attributes.insert(QueueAttributeName::FifoQueue, "true".to_owned());
+        // As the template has it.
+        for (name, value) in [
+            (QueueAttributeName::FifoQueue, "true"),
+            (QueueAttributeName::DeduplicationScope, "messageGroup"),
+            (QueueAttributeName::FifoThroughputLimit, "perMessageGroupId"),
+        ] {
+            attributes.insert(name, value.to_owned());
+        }
     }
     let dead = client
         .create_queue()

@@ -1,3 +1,4 @@
 //! `deliver`: posts each delivery to its endpoint, signed afresh, until it is settled.
 
 pub mod handler;
+pub mod ordered;

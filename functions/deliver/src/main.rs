@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use aws_lambda_events::sqs::SqsEvent;
 use deliver::handler::Deliver;
+use deliver::ordered::DeliverOrdered;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use shared::aws::{Account, Clients};
 use shared::config::{Settings, environment};
 use shared::delivery::Vetting;
 use shared::entropy::{Entropy, SystemEntropy};
-use shared::queue::sqs::{SqsQueues, received, response};
-use shared::queue::{Batch, Queue};
+use shared::queue::sqs::SqsQueues;
+use shared::queue::{Batch, Handle, Queue};
 use shared::store::CachedEndpoints;
 use shared::store::dynamo::DynamoStore;
 use shared::telemetry::{Style, init};
@@ -25,23 +26,20 @@ async fn main() -> anyhow::Result<()> {
     let (table, keyring) = (settings.table(), settings.seal_keys());
     let vetting =
         Vetting::new(settings.allow_targets(), settings.runtime_api()).beside(settings.own_hosts());
-    let queue = settings.queue(Queue::Deliver);
-    let found = table.zip(keyring).zip(queue).zip(settings.retention());
-    let (((table, keyring), deliver), retention) = settings.finish(found)?;
-    let account = Account::from_lookup(&environment)
-        .map_err(|problem| anyhow!(problem))
-        .context("AWS")?;
+    let queues = settings
+        .queue(Queue::Deliver)
+        .zip(settings.queue(Queue::DeliverOrdered))
+        .map(<[_; 2]>::from);
+    let found = table.zip(keyring).zip(queues).zip(settings.retention());
+    let (((name, keyring), queues), retention) = settings.finish(found)?;
+    let account = Account::from_lookup(&environment).map_err(anyhow::Error::msg)?;
     let clients = Clients::new(account);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-    let store = Arc::new(DynamoStore::new(
-        clients.dynamodb(),
-        table,
-        keyring,
-        entropy.clone(),
-        retention,
-    ));
-    let queues = Arc::new(SqsQueues::new(clients.sqs(), [deliver]));
+    let table = clients.dynamodb();
+    let store = DynamoStore::new(table, name, keyring, entropy.clone(), retention);
+    let store = Arc::new(store);
+    let queues = Arc::new(SqsQueues::new(clients.sqs(), queues));
     let worker = Deliver {
         endpoints: Arc::new(CachedEndpoints::new(store.clone(), &clock)),
         endpoints_now: store.clone(),
@@ -53,11 +51,14 @@ async fn main() -> anyhow::Result<()> {
         clock: clock.clone(),
         entropy,
     };
-    let batch = Batch::new(Arc::new(worker), queues.clone(), queues, store, clock);
-    let handle = async |event: LambdaEvent<SqsEvent>| {
-        Ok::<_, Error>(response(batch.run(received(event.payload)?).await))
+    let lift = |handler: Arc<dyn Handle>| {
+        let (queues, store) = (queues.clone(), store.clone());
+        Batch::new(handler, queues.clone(), queues, store, clock.clone())
     };
-    lambda_runtime::run(service_fn(handle))
-        .await
-        .map_err(|error| anyhow!(error))
+    let workers = [lift(Arc::new(worker)), lift(Arc::new(DeliverOrdered))];
+    let handle = async |event: LambdaEvent<SqsEvent>| {
+        Ok::<_, Error>(queues.handle(&workers, event.payload).await?)
+    };
+    let run = lambda_runtime::run(service_fn(handle)).await;
+    run.map_err(anyhow::Error::from_boxed)
 }

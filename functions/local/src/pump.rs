@@ -26,7 +26,7 @@ const REST_MOST_S: i64 = 30;
 fn at_once(queue: Queue) -> usize {
     match queue {
         Queue::Recover | Queue::Fanout => 4,
-        Queue::Deliver => 32,
+        Queue::Deliver | Queue::DeliverOrdered => 32,
     }
 }
 

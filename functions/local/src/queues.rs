@@ -106,7 +106,10 @@ impl Lease for LongPoll {
     }
 
     async fn delete(&self, queue: Queue, receipts: Vec<Receipt>) -> Result<(), QueueError> {
-        self.inner.delete(queue, receipts).await
+        self.inner.delete(queue, receipts).await?;
+        // What is let go of no longer holds its group back.
+        self.ring(queue);
+        Ok(())
     }
 }
 

@@ -354,7 +354,8 @@ impl Ground {
             info!("ended; what is queued stays queued");
             return;
         };
-        let [signals, events, deliveries] = Queue::ALL.map(|queue| own.queues.len(queue));
+        let [signals, events, unordered, ordered] = Queue::ALL.map(|queue| own.queues.len(queue));
+        let deliveries = unordered + ordered;
         match (&own.data, signals + events, deliveries) {
             (_, 0, 0) => info!("ended, with nothing left to do"),
             (Some(_), 0, _) => info!(deliveries, "ended; they go on at the next start"),

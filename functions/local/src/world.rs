@@ -12,6 +12,7 @@ use axum::http::Method;
 use console::handler::Console;
 use decide::handler::Decide;
 use deliver::handler::Deliver;
+use deliver::ordered::DeliverOrdered;
 use fanout::handler::Fanout;
 use ingest::handler::Ingest;
 use jiff::SignedDuration;
@@ -72,7 +73,7 @@ pub struct World {
     store: Arc<DynamoStore>,
     queues: Arc<dyn Queues>,
     api: Router,
-    workers: [Batch; 3],
+    workers: [Batch; 4],
     sweep: Sweep,
 }
 
@@ -131,6 +132,7 @@ impl World {
                 clock: clock.clone(),
                 entropy: entropy.clone(),
             })),
+            lift(Arc::new(DeliverOrdered)),
         ];
         let sweep = Sweep {
             deliveries: store.clone(),

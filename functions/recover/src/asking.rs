@@ -199,6 +199,7 @@ mod tests {
             body: String::new(),
             count,
             sent: jiff::Timestamp::UNIX_EPOCH,
+            group: None,
         }
     }
 

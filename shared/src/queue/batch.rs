@@ -6,6 +6,9 @@
 //! panicked three times, or came 20 times more often than its tries explain; it is written to the table and let go. An
 //! endpoint's refusal never
 //! ends there.
+//!
+//! On a FIFO queue the messages of a group are handled one after another, and groups side by side. Behind a message that
+//! is to come again, the rest of its group is left as it is: it shows at once, and so waits for that message alone.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -14,7 +17,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::{join_all, try_join_all};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tracing::{error, warn};
 
 use super::{Defer, Enqueue, Message, Queue, Receipt, Received, Task};
@@ -55,6 +58,9 @@ const PANICS: u32 = 3;
 const UNEXPLAINED: u32 = 20;
 /// How long a message rests after a panic, or when it could not be quarantined.
 const AFTER_ACCIDENT: SignedDuration = SignedDuration::from_secs(30);
+/// So long after a batch began, the next message of a group may still be begun: what it takes has to fit in the
+/// function's timeout as well.
+const BEGUN_MOST: SignedDuration = SignedDuration::from_secs(5);
 /// SQS: a message may stay hidden for so long in all.
 const HIDDEN_MOST: SignedDuration = SignedDuration::from_hours(11);
 
@@ -94,17 +100,17 @@ impl Batch {
 
     /// Handles a batch; answers the ids of the messages that are to come again.
     pub async fn run(&self, messages: Vec<Received>) -> Vec<String> {
-        let dispositions = join_all(messages.iter().map(|message| self.one(message))).await;
+        let dispositions = match self.queue().is_fifo() {
+            true => self.by_groups(&messages).await,
+            false => join_all(messages.iter().map(|message| self.one(message))).await,
+        };
         let dispositions = self.forward(&messages, dispositions).await;
         let again: Vec<(&Received, SignedDuration)> = messages
             .iter()
             .zip(dispositions)
             .filter_map(|(message, disposition)| match disposition {
                 Disposition::Done | Disposition::Forward(_) => None,
-                Disposition::Retry { after, .. } => Some((
-                    message,
-                    after.clamp(SignedDuration::from_secs(1), HIDDEN_MOST),
-                )),
+                Disposition::Retry { after, .. } => Some((message, after)),
             })
             .collect();
         let leases: Vec<(Receipt, SignedDuration)> = again
@@ -121,6 +127,43 @@ impl Batch {
             .into_iter()
             .map(|(message, _)| message.id.clone())
             .collect()
+    }
+
+    /// Handles the messages of each group in their order.
+    async fn by_groups(&self, messages: &[Received]) -> Vec<Disposition> {
+        let began = self.clock.now();
+        let mut groups = BTreeMap::<&str, Vec<(usize, &Received)>>::new();
+        for (place, message) in messages.iter().enumerate() {
+            let group = message.group.as_deref().unwrap_or(&message.id);
+            groups.entry(group).or_default().push((place, message));
+        }
+        let groups = groups.into_values();
+        let handled = join_all(groups.map(|group| self.one_by_one(group, began))).await;
+        let mut handled = handled.concat();
+        handled.sort_by_key(|(place, _)| *place);
+        let dispositions = handled.into_iter().map(|(_, disposition)| disposition);
+        dispositions.collect()
+    }
+
+    async fn one_by_one(
+        &self,
+        group: Vec<(usize, &Received)>,
+        began: Timestamp,
+    ) -> Vec<(usize, Disposition)> {
+        let mut handled: Vec<(usize, Disposition)> = Vec::new();
+        for (place, message) in group {
+            let held = matches!(handled.last(), Some((_, Disposition::Retry { .. })));
+            let late = self.clock.now().duration_since(began) > BEGUN_MOST;
+            let disposition = match held || (late && !handled.is_empty()) {
+                true => Disposition::Retry {
+                    after: SignedDuration::ZERO,
+                    tries: message.count,
+                },
+                false => self.one(message).await,
+            };
+            handled.push((place, disposition));
+        }
+        handled
     }
 
     /// Sends what the messages lead to, a request for each queue. If that fails, all who had a part in it come again:
@@ -162,7 +205,8 @@ impl Batch {
         ) {
             (Some(disposition), _) => disposition,
             (None, Ok(_)) => Disposition::Done,
-            (None, Err(_)) if message.count > UNEXPLAINED => {
+            // What stood before a message in its group explains its receipts, too.
+            (None, Err(_)) if message.count > UNEXPLAINED && !self.queue().is_fifo() => {
                 let tenant = Task::decode(&message.body)
                     .ok()
                     .map(|task| task.tenant().clone());
@@ -207,7 +251,11 @@ impl Batch {
             {
                 self.quarantine(message, Cause::Stuck, Some(tenant)).await
             }
-            Disposition::Retry { .. } | Disposition::Forward(_) | Disposition::Done => disposition,
+            Disposition::Retry { after, tries } => Disposition::Retry {
+                after: after.clamp(SignedDuration::from_secs(1), HIDDEN_MOST),
+                tries,
+            },
+            Disposition::Forward(_) | Disposition::Done => disposition,
         }
     }
 

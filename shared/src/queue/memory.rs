@@ -3,6 +3,7 @@
 //!
 //! `receive` never waits: whoever drives the clock knows when the next message shows ([`MemoryQueues::next_visible`]).
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,7 +17,7 @@ use crate::time::{Clock, later};
 
 /// SQS: so many messages of a queue may be in flight.
 const IN_FLIGHT_MOST: usize = 120_000;
-/// SQS: messages with one deduplication id within this time are one.
+/// SQS: messages of a group with one deduplication id within this time are one.
 const DEDUPLICATED_FOR: SignedDuration = SignedDuration::from_mins(5);
 /// SQS: a batch has at most so many entries.
 const BATCH_MOST: usize = 10;
@@ -43,6 +44,17 @@ impl Default for Spec {
     }
 }
 
+impl Spec {
+    /// As the template has this queue.
+    #[must_use]
+    pub fn of(queue: Queue) -> Self {
+        Self {
+            fifo: queue.is_fifo(),
+            ..Self::default()
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Stored {
     id: String,
@@ -59,7 +71,8 @@ struct State {
     stored: BTreeMap<u64, Stored>,
     by_time: BTreeSet<(Timestamp, u64)>,
     in_flight: usize,
-    deduplicated: HashMap<String, Timestamp>,
+    /// When what was sent to a group under an id was taken.
+    deduplicated: HashMap<(Option<String>, String), Timestamp>,
 }
 
 /// One queue, and where its dead letters go.
@@ -85,20 +98,29 @@ impl Line {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Why it takes no such message, if it takes none.
+    fn refuses(&self, message: &Message) -> Option<&'static str> {
+        match message {
+            _ if !self.spec.fifo => None,
+            Message { group: None, .. } => Some("a message for a FIFO queue names no group"),
+            Message {
+                deduplication: None,
+                ..
+            } => Some("a message for a FIFO queue has no deduplication id"),
+            Message { .. } => None,
+        }
+    }
+
     fn push(&self, message: Message, now: Timestamp) {
         let mut state = self.lock();
-        if self.spec.fifo {
-            state
-                .deduplicated
-                .retain(|_, at| now.duration_since(*at) < DEDUPLICATED_FOR);
-            if let Some(id) = &message.deduplication
-                && state.deduplicated.insert(id.clone(), now).is_some()
-            {
-                return;
-            }
+        if self.spec.fifo && !state.is_new(&message, now) {
+            return;
         }
         let id = format!("{}-{}", self.name, state.next);
-        let visible_at = later(now, message.delay);
+        let visible_at = match self.spec.fifo {
+            true => now,
+            false => later(now, message.delay),
+        };
         state.store(Stored {
             id,
             message,
@@ -112,13 +134,17 @@ impl Line {
     fn receive(&self, most: usize, now: Timestamp) -> Vec<Received> {
         let mut state = self.lock();
         let mut taken = Vec::new();
+        let out = state.groups_out(self.spec.fifo, now);
+        let mut from = 0;
         while taken.len() < most.min(BATCH_MOST) && state.in_flight < IN_FLIGHT_MOST {
-            let Some(key) = state.next_ready(self.spec.fifo, &taken, now) else {
+            let next = match self.spec.fifo {
+                true => state.next_in_order(from, &out, now),
+                false => state.first_visible(now),
+            };
+            let Some((key, mut stored)) = next.and_then(|key| Some((key, state.take(key)?))) else {
                 break;
             };
-            let Some(mut stored) = state.take(key) else {
-                break;
-            };
+            from = key + 1;
             if stored.count >= self.spec.max_receive
                 && let Some(dead) = &self.dead
             {
@@ -130,19 +156,17 @@ impl Line {
             stored.count += 1;
             stored.in_flight = true;
             stored.visible_at = later(now, self.spec.visibility);
-            taken.push((
-                stored.message.group.clone(),
-                Received {
-                    id: stored.id.clone(),
-                    receipt: Receipt(format!("{key}:{}", stored.count)),
-                    body: stored.message.body.clone(),
-                    count: stored.count,
-                    sent: stored.sent,
-                },
-            ));
+            taken.push(Received {
+                id: stored.id.clone(),
+                receipt: Receipt(format!("{key}:{}", stored.count)),
+                body: stored.message.body.clone(),
+                count: stored.count,
+                sent: stored.sent,
+                group: stored.message.group.clone(),
+            });
             state.put_back(key, stored);
         }
-        taken.into_iter().map(|(_, received)| received).collect()
+        taken
     }
 
     fn with_leased(&self, receipt: &Receipt, then: impl FnOnce(&mut State, u64, Stored)) -> bool {
@@ -187,35 +211,62 @@ impl State {
         Some(stored)
     }
 
-    fn next_ready(
+    /// Whether nothing was sent to its group under its id lately. What comes again does not make that any later.
+    fn is_new(&mut self, message: &Message, now: Timestamp) -> bool {
+        self.deduplicated
+            .retain(|_, at| now.duration_since(*at) < DEDUPLICATED_FOR);
+        let Some(id) = &message.deduplication else {
+            return true;
+        };
+        match self.deduplicated.entry((message.group.clone(), id.clone())) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(entry) => {
+                entry.insert(now);
+                true
+            }
+        }
+    }
+
+    fn first_visible(&self, now: Timestamp) -> Option<u64> {
+        let (at, key) = self.by_time.first()?;
+        (*at <= now).then_some(*key)
+    }
+
+    /// The groups of a FIFO queue that are held back: any of their messages is out, an earlier or a later one.
+    fn groups_out(&self, fifo: bool, now: Timestamp) -> HashSet<Option<String>> {
+        let hidden = self.by_time.range((now, u64::MAX)..).filter(|_| fifo);
+        hidden
+            .filter_map(|(_, key)| Some(self.stored.get(key)?.message.group.clone()))
+            .collect()
+    }
+
+    /// The first message from `from` on that shows and whose group is not in `out`.
+    fn next_in_order(
         &self,
-        fifo: bool,
-        taken: &[(Option<String>, Received)],
+        from: u64,
+        out: &HashSet<Option<String>>,
         now: Timestamp,
     ) -> Option<u64> {
+        let mut stored = self.stored.range(from..);
+        let ready =
+            |stored: &Stored| stored.visible_at <= now && !out.contains(&stored.message.group);
+        stored
+            .find(|(_, stored)| ready(stored))
+            .map(|(key, _)| *key)
+    }
+
+    /// When the next message can be received. A group of a FIFO queue shows when the last that is out comes back.
+    fn next_visible(&self, fifo: bool) -> Option<Timestamp> {
         if !fifo {
-            return self
-                .by_time
-                .first()
-                .filter(|(at, _)| *at <= now)
-                .map(|(_, key)| *key);
+            return self.by_time.first().map(|(at, _)| *at);
         }
-        // A group waits for its messages in flight, unless they are in this very batch.
-        let ours: HashSet<&str> = taken
-            .iter()
-            .map(|(_, received)| received.id.as_str())
-            .collect();
-        let mut waiting = HashSet::new();
-        self.stored.iter().find_map(|(key, stored)| {
-            if ours.contains(stored.id.as_str()) {
-                return None;
+        let mut groups = HashMap::<Option<&str>, Timestamp>::new();
+        for (at, key) in &self.by_time {
+            if let Some(stored) = self.stored.get(key) {
+                groups.insert(stored.message.group.as_deref(), *at);
             }
-            let group = stored.message.group.as_deref();
-            if stored.visible_at > now {
-                waiting.insert(group);
-            }
-            (!waiting.contains(&group)).then_some(*key)
-        })
+        }
+        groups.into_values().min()
     }
 }
 
@@ -230,7 +281,7 @@ impl MemoryQueues {
     /// Every queue as the template has it, with its dead letters.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self::with(clock, &Queue::ALL.map(|queue| (queue, Spec::default())))
+        Self::with(clock, &Queue::ALL.map(|queue| (queue, Spec::of(queue))))
     }
 
     /// The queues of `specs`, each with its dead letters.
@@ -259,15 +310,11 @@ impl MemoryQueues {
         }
     }
 
-    /// When the next message shows, if any is stored; a time that has passed means now.
+    /// When the next message can be received, if any is stored; a time that has passed means now.
     #[must_use]
     pub fn next_visible(&self, queue: Queue) -> Option<Timestamp> {
-        self.lines
-            .get(&queue)?
-            .lock()
-            .by_time
-            .first()
-            .map(|(at, _)| *at)
+        let line = self.lines.get(&queue)?;
+        line.lock().next_visible(line.spec.fifo)
     }
 
     /// How many messages a queue holds, hidden ones included.
@@ -306,6 +353,9 @@ impl Enqueue for MemoryQueues {
             .find(|size| *size > MESSAGE_MOST)
         {
             return Err(QueueError::TooLarge { size });
+        }
+        if let Some(why) = messages.iter().find_map(|message| line.refuses(message)) {
+            return Err(QueueError::Unavailable(why.into()));
         }
         let now = self.clock.now();
         for message in messages {

@@ -24,19 +24,37 @@ pub enum Queue {
     Fanout,
     /// Deliveries.
     Deliver,
+    /// Deliveries that have to arrive in order: a FIFO queue, which `deliver` reads as well.
+    DeliverOrdered,
 }
 
 impl Queue {
     /// Every queue, in the order of the flow.
-    pub const ALL: [Self; 3] = [Self::Recover, Self::Fanout, Self::Deliver];
+    pub const ALL: [Self; 4] = [
+        Self::Recover,
+        Self::Fanout,
+        Self::Deliver,
+        Self::DeliverOrdered,
+    ];
 
-    /// The queue's name, which is its reader's.
+    /// The queue's name, which begins with its reader's.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Recover => "recover",
             Self::Fanout => "fanout",
             Self::Deliver => "deliver",
+            Self::DeliverOrdered => "deliver-ordered",
+        }
+    }
+
+    /// Whether it keeps the order of each group, holds a group back while one of its messages is out, and drops what was
+    /// sent to the group under the same deduplication id within 5 minutes.
+    #[must_use]
+    pub fn is_fifo(self) -> bool {
+        match self {
+            Self::Recover | Self::Fanout | Self::Deliver => false,
+            Self::DeliverOrdered => true,
         }
     }
 
@@ -55,11 +73,12 @@ pub const MESSAGE_MOST: usize = 1024 * 1024;
 pub struct Message {
     /// The body.
     pub body: String,
-    /// On a standard queue the fair-queue group, on a FIFO queue the group whose order is kept.
+    /// On a standard queue the fair-queue group, on a FIFO queue the group whose order is kept, which each message needs.
     pub group: Option<String>,
-    /// On a FIFO queue: messages with the same id within 5 minutes are one.
+    /// On a FIFO queue, where each message needs it: messages of a group with the same id within 5 minutes are one.
+    /// Standard queues take no notice of it.
     pub deduplication: Option<String>,
-    /// How long it stays hidden at first; standard queues only, at most 15 minutes.
+    /// How long it stays hidden at first, at most 15 minutes. FIFO queues take no notice of it.
     pub delay: SignedDuration,
 }
 
@@ -141,6 +160,8 @@ pub struct Received {
     pub count: u32,
     /// When it was sent.
     pub sent: Timestamp,
+    /// The group that it was sent with.
+    pub group: Option<String>,
 }
 
 /// Receives messages and lets go of them.

@@ -20,7 +20,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Defer, Enqueue, Lease, MESSAGE_MOST, Message, Queue, QueueError, Receipt, Received, partly,
+    Batch, Defer, Enqueue, Lease, MESSAGE_MOST, Message, Queue, QueueError, Receipt, Received,
+    partly,
 };
 
 /// A request has at most so many entries.
@@ -61,14 +62,14 @@ impl SqsQueues {
             .ok_or_else(|| QueueError::Unavailable(missing().into()))
     }
 
-    async fn send_one(&self, url: &str, message: Message) -> Result<(), QueueError> {
+    async fn send_one(&self, queue: Queue, message: Message) -> Result<(), QueueError> {
         self.client
             .send_message()
-            .queue_url(url)
-            .set_delay_seconds(delay(&message))
+            .queue_url(self.url(queue)?)
+            .set_delay_seconds(delay(queue, &message))
+            .set_message_deduplication_id(deduplication(queue, &message))
             .message_body(message.body)
             .set_message_group_id(message.group)
-            .set_message_deduplication_id(message.deduplication)
             .send()
             .await
             .map_err(unavailable)?;
@@ -79,7 +80,7 @@ impl SqsQueues {
     /// refused.
     async fn send_some(
         &self,
-        url: &str,
+        queue: Queue,
         first: usize,
         messages: Vec<Message>,
     ) -> Result<Vec<usize>, QueueError> {
@@ -87,13 +88,14 @@ impl SqsQueues {
         let entry = |(index, message): (usize, Message)| {
             SendMessageBatchRequestEntry::builder()
                 .id((first + index).to_string())
-                .set_delay_seconds(delay(&message))
+                .set_delay_seconds(delay(queue, &message))
+                .set_message_deduplication_id(deduplication(queue, &message))
                 .message_body(message.body)
                 .set_message_group_id(message.group)
-                .set_message_deduplication_id(message.deduplication)
                 .build()
         };
         let entries = built(messages.into_iter().enumerate().map(entry))?;
+        let url = self.url(queue)?;
         let request = self.client.send_message_batch().queue_url(url);
         let answer = request.set_entries(Some(entries)).send().await;
         let failed = answer.map_err(unavailable)?.failed;
@@ -104,23 +106,19 @@ impl SqsQueues {
 #[async_trait]
 impl Enqueue for SqsQueues {
     async fn send(&self, queue: Queue, mut messages: Vec<Message>) -> Result<(), QueueError> {
-        let url = self.url(queue)?;
         let mut sizes = messages.iter().map(Message::size);
         if let Some(size) = sizes.find(|size| *size > MESSAGE_MOST) {
             return Err(QueueError::TooLarge { size });
         }
         if messages.len() < 2 {
             return match messages.pop() {
-                Some(message) => self.send_one(url, message).await,
+                Some(message) => self.send_one(queue, message).await,
                 None => Ok(()),
             };
         }
         let sent = messages.len();
-        // Only a FIFO queue deduplicates, and there the order of sending counts.
-        let ordered = messages
-            .iter()
-            .any(|message| message.deduplication.is_some());
-        let at_once = if ordered { 1 } else { AT_ONCE };
+        // On a FIFO queue the order of sending counts.
+        let at_once = if queue.is_fifo() { 1 } else { AT_ONCE };
         let mut first = 0;
         let batches = batches(messages).into_iter().map(|batch| {
             let place = first;
@@ -128,7 +126,7 @@ impl Enqueue for SqsQueues {
             (place, batch)
         });
         let refused: Vec<Vec<usize>> = stream::iter(batches)
-            .map(|(first, batch)| self.send_some(url, first, batch))
+            .map(|(first, batch)| self.send_some(queue, first, batch))
             .buffered(at_once)
             .try_collect()
             .await?;
@@ -159,6 +157,7 @@ impl Lease for SqsQueues {
             .wait_time_seconds(wait)
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
+            .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId)
             .customize()
             .config_override(Config::builder().timeout_config(timeouts))
             .send()
@@ -177,6 +176,7 @@ impl Lease for SqsQueues {
                     message.body,
                     attribute(MessageSystemAttributeName::ApproximateReceiveCount),
                     attribute(MessageSystemAttributeName::SentTimestamp),
+                    attribute(MessageSystemAttributeName::MessageGroupId),
                 )
             });
         received
@@ -252,9 +252,15 @@ fn seconds(wait: SignedDuration, most: i32) -> i32 {
     i32::try_from(up.clamp(0, i64::from(most))).unwrap_or(most)
 }
 
-/// A queue's own delay holds for a message that names none.
-fn delay(message: &Message) -> Option<i32> {
-    (message.delay > SignedDuration::ZERO).then(|| seconds(message.delay, DELAY_MOST))
+/// A queue's own delay holds for a message that names none. A FIFO queue refuses a message that names one.
+fn delay(queue: Queue, message: &Message) -> Option<i32> {
+    let delayed = message.delay > SignedDuration::ZERO && !queue.is_fifo();
+    delayed.then(|| seconds(message.delay, DELAY_MOST))
+}
+
+/// A standard queue refuses a message that has one.
+fn deduplication(queue: Queue, message: &Message) -> Option<String> {
+    message.deduplication.clone().filter(|_| queue.is_fifo())
 }
 
 /// The messages in as few requests as the limits on number and size allow, in their order.
@@ -296,6 +302,7 @@ fn leased(
     body: Option<String>,
     count: Option<&str>,
     sent: Option<&str>,
+    group: Option<&str>,
 ) -> Result<Received, Incomplete> {
     let sent = sent.and_then(|sent| sent.parse().ok());
     Ok(Received {
@@ -306,6 +313,7 @@ fn leased(
         sent: sent
             .and_then(|sent| Timestamp::from_millisecond(sent).ok())
             .unwrap_or(Timestamp::UNIX_EPOCH),
+        group: group.map(str::to_owned),
     })
 }
 
@@ -318,15 +326,60 @@ pub fn received(event: SqsEvent) -> Result<Vec<Received>, Incomplete> {
         let attribute = |name| message.attributes.get(name).map(String::as_str);
         let count = attribute("ApproximateReceiveCount");
         let sent = attribute("SentTimestamp");
+        let group = attribute("MessageGroupId");
         leased(
             message.message_id,
             message.receipt_handle,
             message.body,
             count,
             sent,
+            group,
         )
     };
     event.records.into_iter().map(one).collect()
+}
+
+/// Why the messages of an event can't be handled. The invocation should fail with it, so that they stay.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// One of them is none.
+    #[error(transparent)]
+    Incomplete(#[from] Incomplete),
+    /// They don't all come from one queue that somebody here reads.
+    #[error("the messages come from {}, which nobody here reads", .0.as_deref().unwrap_or("no queue that they name"))]
+    Source(Option<String>),
+}
+
+impl SqsQueues {
+    /// Has an event handled by the worker of the queue that its messages come from, for a function that reads several.
+    ///
+    /// # Errors
+    /// See [`Unreadable`].
+    pub async fn handle(
+        &self,
+        workers: &[Batch],
+        event: SqsEvent,
+    ) -> Result<SqsBatchResponse, Unreadable> {
+        let queue = self.source(&event)?;
+        let worker = workers.iter().find(|worker| worker.queue() == queue);
+        let worker = worker.ok_or_else(|| Unreadable::Source(Some(queue.as_str().to_owned())))?;
+        Ok(response(worker.run(received(event)?).await))
+    }
+
+    fn source(&self, event: &SqsEvent) -> Result<Queue, Unreadable> {
+        let mut arns = event
+            .records
+            .iter()
+            .map(|record| record.event_source_arn.as_deref());
+        let arn = arns.next().flatten();
+        // arn:aws:sqs:region:account:name, and https://host/account/name
+        let name = arn.and_then(|arn| arn.rsplit(':').next());
+        let named = |url: &str| name.is_some() && url.rsplit('/').next() == name;
+        match self.urls.iter().find(|(_, url)| named(url)) {
+            Some((queue, _)) if arns.all(|other| other == arn) => Ok(*queue),
+            Some(_) | None => Err(Unreadable::Source(arn.map(str::to_owned))),
+        }
+    }
 }
 
 /// The answer that lets go of all messages of an event but those with the ids in `failures`.
@@ -407,13 +460,15 @@ mod tests {
                 .expect("an event of this form")
         };
         let whole = r#"{"messageId":"m1","receiptHandle":"r1","body":"{}","attributes":
-            {"ApproximateReceiveCount":"3","SentTimestamp":"1767225600123"},"eventSource":"aws:sqs"}"#;
+            {"ApproximateReceiveCount":"3","SentTimestamp":"1767225600123","MessageGroupId":"g1"},
+            "eventSource":"aws:sqs"}"#;
         let want = Received {
             id: "m1".into(),
             receipt: Receipt("r1".into()),
             body: "{}".into(),
             count: 3,
             sent: Timestamp::from_millisecond(1_767_225_600_123).expect("a time in range"),
+            group: Some("g1".into()),
         };
         assert_eq!(received(event(whole)), Ok(vec![want]));
         for (name, missing) in [
@@ -423,6 +478,34 @@ mod tests {
             ("body", r#"{"messageId":"m1","receiptHandle":"r1"}"#),
         ] {
             assert_eq!(received(event(missing)), Err(Incomplete(name)), "{missing}");
+        }
+        let urls = [
+            (Queue::Deliver, "deliver"),
+            (Queue::DeliverOrdered, "deliver-ordered.fifo"),
+        ]
+        .map(|(queue, name)| (queue, format!("https://sqs.example/1/{name}")));
+        let client = crate::aws::Clients::new(crate::aws::Account::local("http://127.0.0.1:1"));
+        let queues = SqsQueues::new(client.sqs(), urls);
+        let from = |arn: &str| format!(r#"{{"messageId":"m1","eventSourceARN":"{arn}"}}"#);
+        let (one, other) = (
+            "arn:aws:sqs:r:1:deliver",
+            "arn:aws:sqs:r:1:deliver-ordered.fifo",
+        );
+        let unknown = |arn: Option<&str>| Err(Unreadable::Source(arn.map(str::to_owned)));
+        for (records, want) in [
+            (from(one), Ok(Queue::Deliver)),
+            (
+                format!("{},{}", from(other), from(other)),
+                Ok(Queue::DeliverOrdered),
+            ),
+            (format!("{},{}", from(one), from(other)), unknown(Some(one))),
+            (
+                from("arn:aws:sqs:r:1:fanout"),
+                unknown(Some("arn:aws:sqs:r:1:fanout")),
+            ),
+            (r#"{"messageId":"m1"}"#.to_owned(), unknown(None)),
+        ] {
+            assert_eq!(queues.source(&event(&records)), want, "{records}");
         }
         let answer = |ids: &[&str]| {
             let ids = ids.iter().map(|id| (*id).to_owned()).collect();

@@ -249,6 +249,10 @@ pub(super) fn env(outside: &StandIn) -> Vec<(String, String)> {
         ("PAYRELAY_QUEUE_RECOVER", queue("recover")),
         ("PAYRELAY_QUEUE_FANOUT", queue("fanout")),
         ("PAYRELAY_QUEUE_DELIVER", queue("deliver")),
+        (
+            "PAYRELAY_QUEUE_DELIVER_ORDERED",
+            queue("deliver-ordered.fifo"),
+        ),
         ("PAYRELAY_SEAL_KEYS", tests::table::SEAL_KEYS.to_owned()),
         (
             "PAYRELAY_OPERATOR_KEY_SHA256",

@@ -149,13 +149,20 @@ pub(crate) async fn read(
 /// The message as it goes back to its queue. It may be a copy of one that was worked on already, so a delivery is
 /// marked to be checked; what can't be read goes back as it is.
 fn again(entry: &Quarantined) -> Message {
-    match Task::decode(entry.body.expose()) {
+    let message = match Task::decode(entry.body.expose()) {
         Ok(Task::Deliver(mut task)) => {
             task.check = true;
             Task::Deliver(task).encode()
         }
         Ok(task) => task.encode(),
         Err(_) => Message::new(entry.body.expose()),
+    };
+    // A FIFO queue would drop what looks like the message that was set aside, and takes none without a group.
+    let name = || Some(entry.id.as_str().to_owned());
+    Message {
+        group: message.group.or_else(name),
+        deduplication: name(),
+        ..message
     }
 }
 

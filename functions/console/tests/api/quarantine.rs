@@ -22,6 +22,7 @@ pub(crate) async fn set_aside(
         body: body.to_owned(),
         count: 3,
         sent: world.now(),
+        group: None,
     };
     let entry = Quarantined::new(
         queue,
