@@ -5,6 +5,7 @@
 //! timestamp is held to a tolerance in both directions.
 
 pub mod basic;
+pub mod jwt;
 pub mod rafiki;
 pub mod recurly;
 #[cfg(test)]
