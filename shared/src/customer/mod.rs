@@ -29,3 +29,6 @@ pub use step::{
     TRANSACTION_STATUS_CHANGED, Telling, put, step,
 };
 pub use transaction::{Customers, OURS, Transaction};
+
+#[cfg(test)]
+mod tests;

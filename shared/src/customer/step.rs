@@ -149,7 +149,7 @@ pub fn step(
     if let (Some(customer), Some(line)) = (customer, call.line(known.client.as_ref()))
         && !said
     {
-        change.tell_customer(tenant, call, customer, line, known, now);
+        change.tell_customer(tenant, call, customer, &line, known, now);
     }
     if change.transaction.status != transaction.status {
         change.tell_transaction(tenant, known.client.as_ref(), now);
@@ -245,7 +245,7 @@ impl Change {
         tenant: &TenantId,
         call: &Call,
         customer: &Customer,
-        line: Line,
+        line: &Line,
         known: &Known,
         now: Timestamp,
     ) {
@@ -266,7 +266,7 @@ impl Change {
             (None, Some(_)) => Some(Via::Static { sep: Sep::Sep12 }),
             (None, None) => None,
         };
-        let recipients = recipients(client, via.clone(), &line, told);
+        let recipients = recipients(client, via.clone(), line, told);
         let number = recipients
             .callback()
             .map_or(told, |callback| callback.number);
@@ -287,7 +287,7 @@ impl Change {
         };
         let subject = call.customer.as_ref().map_or("", CustomerId::as_str);
         let body = customer.body.clone();
-        self.tell(tenant, name, subject, &line, body, recipients, now);
+        self.tell(tenant, name, subject, line, body, recipients, now);
     }
 
     /// Tells the owner of the transaction how it stands, or records why nobody is told.

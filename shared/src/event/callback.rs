@@ -68,7 +68,7 @@ pub enum Via {
 
 /// What is told in order: a wallet hears of it one after the other, never an older state after a newer one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(tag = "line", rename_all = "snake_case")]
+#[serde(tag = "of", rename_all = "snake_case")]
 pub enum Line {
     /// A customer, as one client knows it and in one type.
     Customer {
@@ -122,7 +122,6 @@ pub struct Callback {
     #[serde(flatten)]
     pub via: Via,
     /// What it is told in order with.
-    #[serde(flatten)]
     pub line: Line,
     /// Its place in the line, from 1, without gaps.
     pub number: u64,
