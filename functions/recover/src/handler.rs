@@ -79,7 +79,7 @@ impl Handle for Recover {
             Task::Thin(task) => self.thin(task, received).await,
             Task::RecordBack(task) => self.record_back(task, received).await,
             // The batch sets these aside already; they must never pass for done.
-            Task::Publish(_) | Task::Deliver(_) => Ok(Disposition::Retry {
+            Task::Publish(_) | Task::Deliver(_) | Task::Callback(_) => Ok(Disposition::Retry {
                 after: rest(received.count),
                 tries: 0,
             }),

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Enqueue, Message, Queue, QueueError};
 use crate::delivery::{DeliveryKey, Guard};
-use crate::event::{Event, Role};
-use crate::ids::{EndpointId, Round, TenantId};
+use crate::event::{Callback, Event, Line, Recipients, Role};
+use crate::ids::{EndpointId, EventId, Round, TenantId};
 use crate::platform::{Ignored, Thin};
 use crate::recovery::{IntentKey, Pull, Signal};
 
@@ -31,6 +31,8 @@ pub enum Task {
     Publish(PublishTask),
     /// For `deliver`: an event to be posted to one endpoint.
     Deliver(DeliverTask),
+    /// For `deliver`: an event to be told to a wallet client, in its turn.
+    Callback(CallbackTask),
 }
 
 /// See [`Task::Signal`].
@@ -130,6 +132,74 @@ impl DeliverTask {
     }
 }
 
+/// See [`Task::Callback`]. What is told is personal, so the event stays in the table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallbackTask {
+    /// Whose event it is.
+    pub tenant: TenantId,
+    /// The event, which names its place.
+    pub event: EventId,
+    /// The wallet client.
+    pub client: EndpointId,
+    /// What it is told in order with.
+    pub line: Line,
+    /// The round.
+    pub round: Round,
+    /// How often the delivery had been parked when this message was sent.
+    #[serde(default)]
+    pub hop: u32,
+    /// The delivery that was settled right before it, if that is why the message was sent: it was sent before, and let go
+    /// because it was not its turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+impl CallbackTask {
+    /// The first message of a callback, if the event is one.
+    #[must_use]
+    pub fn first(tenant: &TenantId, event: &EventId, recipients: &Recipients) -> Option<Self> {
+        let Callback { client, line, .. } = recipients.callback()?;
+        Some(Self {
+            tenant: tenant.clone(),
+            event: event.clone(),
+            client: client.clone(),
+            line: line.clone(),
+            round: Round::FIRST,
+            hop: 0,
+            after: None,
+        })
+    }
+
+    /// The delivery that it works on.
+    #[must_use]
+    pub fn key(&self) -> DeliveryKey {
+        DeliveryKey {
+            tenant: self.tenant.clone(),
+            event: self.event.clone(),
+            endpoint: self.client.clone(),
+            round: self.round,
+        }
+    }
+
+    /// What makes copies of this message one, within the time that a FIFO queue looks back. A message that is sent once
+    /// more, because it was let go before its turn, is no copy.
+    fn deduplication(&self) -> String {
+        let Self {
+            tenant,
+            event,
+            round,
+            hop,
+            after,
+            line: _,
+            client: _,
+        } = self;
+        let after = after.as_deref().unwrap_or_default();
+        hashed(&format!(
+            "{tenant}\u{1f}{event}\u{1f}{round}\u{1f}{hop}\u{1f}{after}"
+        ))
+    }
+}
+
 /// The wire form: the version first, so that a reader of tomorrow can tell what it got.
 #[derive(Serialize, Deserialize)]
 struct Envelope<T> {
@@ -169,6 +239,7 @@ impl Task {
             | Self::RecordBack(_) => Queue::Recover,
             Self::Publish(_) => Queue::Fanout,
             Self::Deliver(_) => Queue::Deliver,
+            Self::Callback(_) => Queue::DeliverOrdered,
         }
     }
 
@@ -183,22 +254,36 @@ impl Task {
             Self::RecordBack(task) => &task.tenant,
             Self::Publish(task) => &task.tenant,
             Self::Deliver(task) => &task.tenant,
+            Self::Callback(task) => &task.tenant,
         }
     }
 
-    /// The fair-queue group: one slow endpoint, or one loud tenant, must not hold up the others.
+    /// On a standard queue the fair-queue group: one slow endpoint, or one loud tenant, must not hold up the others. On a
+    /// FIFO queue what is told in order.
     fn group(&self) -> String {
-        let parts = match self {
+        hashed(&match self {
             Self::Deliver(task) => format!("{}\u{1f}{}", task.tenant, task.endpoint),
+            Self::Callback(task) => format!("{}\u{1f}{}", task.tenant, task.line.name()),
             Self::Signal(_)
             | Self::Thin(_)
             | Self::Ignored(_)
             | Self::Lever(_)
             | Self::RecordBack(_)
             | Self::Publish(_) => self.tenant().to_string(),
-        };
-        let hash = digest(&SHA256, parts.as_bytes());
-        HEXLOWER.encode(hash.as_ref().get(..16).unwrap_or_default())
+        })
+    }
+
+    fn deduplication(&self) -> Option<String> {
+        match self {
+            Self::Callback(task) => Some(task.deduplication()),
+            Self::Signal(_)
+            | Self::Thin(_)
+            | Self::Ignored(_)
+            | Self::Lever(_)
+            | Self::RecordBack(_)
+            | Self::Publish(_)
+            | Self::Deliver(_) => None,
+        }
     }
 
     /// The task as a message.
@@ -211,6 +296,7 @@ impl Task {
         .expect("ids, times and JSON texts always have a JSON form");
         Message {
             group: Some(self.group()),
+            deduplication: self.deduplication(),
             ..Message::new(sqs_text(body))
         }
     }
@@ -238,6 +324,12 @@ impl Task {
             .map(|envelope| envelope.task)
             .map_err(malformed)
     }
+}
+
+/// 32 characters that stand for `parts`, whatever they hold.
+fn hashed(parts: &str) -> String {
+    let hash = digest(&SHA256, parts.as_bytes());
+    HEXLOWER.encode(hash.as_ref().get(..16).unwrap_or_default())
 }
 
 /// SQS refuses U+FFFE and U+FFFF, which JSON allows; inside a JSON string they can be escaped.
@@ -275,7 +367,7 @@ pub async fn send(
 mod tests {
     use super::*;
     use crate::event::{EventType, Json, Source};
-    use crate::ids::EventId;
+    use crate::ids::TransactionId;
 
     fn deliver(data: &str) -> Task {
         Task::Deliver(DeliverTask {
@@ -336,6 +428,60 @@ mod tests {
             Err("the message is a task of version 2, which is not known here".into())
         );
         assert!(malformed(r#"{"v":1,"task":{"nonsense":{}}}"#).is_err());
+    }
+
+    #[test]
+    fn what_is_told_in_order_shares_a_group_and_copies_of_a_message_are_one() {
+        let parse = |id| EventId::parse(id).expect("a valid id");
+        let first = CallbackTask {
+            tenant: TenantId::parse("acme").expect("a valid id"),
+            event: parse("evt_1"),
+            client: EndpointId::parse("lobby").expect("a valid id"),
+            line: Line::Transaction {
+                id: TransactionId::parse("tx-1").expect("a valid id"),
+            },
+            round: Round::FIRST,
+            hop: 0,
+            after: None,
+        };
+        let of = |task: &CallbackTask| {
+            let task = Task::Callback(task.clone());
+            let message = task.encode();
+            assert_eq!(Task::decode(&message.body), Ok(task));
+            (message.group, message.deduplication)
+        };
+        let (group, id) = of(&first);
+        assert!(group.is_some() && id.is_some());
+        let others = [
+            CallbackTask {
+                event: parse("evt_2"),
+                ..first.clone()
+            },
+            CallbackTask {
+                round: Round::FIRST.next(),
+                ..first.clone()
+            },
+            CallbackTask {
+                hop: 1,
+                ..first.clone()
+            },
+            CallbackTask {
+                after: Some("evt_0#1".into()),
+                ..first.clone()
+            },
+        ];
+        for other in others {
+            let (same, different) = of(&other);
+            assert_eq!(same, group, "{other:?}");
+            assert_ne!(different, id, "{other:?}");
+        }
+        let elsewhere = CallbackTask {
+            line: Line::Transaction {
+                id: TransactionId::parse("tx-2").expect("a valid id"),
+            },
+            ..first
+        };
+        assert_ne!(of(&elsewhere).0, group);
     }
 
     #[test]

@@ -9,7 +9,6 @@ use super::{Page, StoreError};
 pub use crate::delivery::Cause;
 use crate::delivery::Delivery;
 use crate::ids::{QuarantineId, TenantId};
-use crate::queue::task::DeliverTask;
 use crate::queue::{Queue, Received, Task};
 use crate::secret::Secret;
 
@@ -56,19 +55,31 @@ impl Quarantined {
         }
     }
 
-    /// The delivery that the message was to work on, if it is one and can be read.
+    /// The delivery that the message was to work on, if it is one and can be read, not tried as far as the message tells,
+    /// and how often it had been parked when the message was sent.
     #[must_use]
-    pub fn delivery(&self) -> Option<DeliverTask> {
+    pub fn delivery(&self) -> Option<(Delivery, u32)> {
         match Task::decode(self.body.expose()) {
-            Ok(Task::Deliver(task)) if self.queue == Queue::Deliver => Some(task),
-            Ok(_) | Err(_) => None,
+            Ok(task) if task.queue() != self.queue => None,
+            Ok(Task::Deliver(task)) => Some((Delivery::new(task.key(), task.guard), task.hop)),
+            Ok(Task::Callback(task)) => Some((Delivery::new(task.key(), None), task.hop)),
+            Ok(
+                Task::Signal(_)
+                | Task::Thin(_)
+                | Task::Ignored(_)
+                | Task::Lever(_)
+                | Task::RecordBack(_)
+                | Task::Publish(_),
+            )
+            | Err(_) => None,
         }
     }
 
-    /// Notes in the record of `task`'s delivery that this message was set aside; see [`Delivery::set_aside`].
-    pub fn note_in(&self, task: &DeliverTask, delivery: &mut Delivery) -> bool {
+    /// Notes in the record of the delivery, sent after it was parked `hop` times, that this message was set aside; see
+    /// [`Delivery::set_aside`].
+    pub fn note_in(&self, hop: u32, delivery: &mut Delivery) -> bool {
         let is_this = |message: &str| Self::id_of(self.queue, message) == self.id;
-        delivery.set_aside(self.cause, task.hop, is_this, self.at)
+        delivery.set_aside(self.cause, hop, is_this, self.at)
     }
 
     /// The name that a message of `queue` has when it is set aside, from the queue's id of it.

@@ -97,6 +97,11 @@ impl About {
                 endpoint: Some(task.endpoint),
                 ..Self::event(task.event)
             },
+            Ok(Task::Callback(task)) => Self {
+                event: Some(task.event),
+                endpoint: Some(task.client),
+                ..Self::default()
+            },
             Ok(Task::Signal(task)) => Self {
                 signal: Some(task.signal.id),
                 resource: Some(task.signal.intent.invoice_id.as_str().to_owned()),

@@ -10,7 +10,6 @@ use crate::delivery::Delivery;
 use crate::ids::{QuarantineId, TenantId};
 use crate::problem::chain;
 use crate::queue::Queue;
-use crate::queue::task::DeliverTask;
 use crate::store::{
     Deliveries, Page, Quarantine, QuarantineAdmin, Quarantined, Read, Saved, StoreError, item,
 };
@@ -40,8 +39,8 @@ impl Quarantine for DynamoStore {
     }
 
     async fn quarantine(&self, entry: &Quarantined) -> Result<(), StoreError> {
-        if let Some(task) = entry.delivery() {
-            match self.note(entry, &task).await {
+        if let Some((fresh, hop)) = entry.delivery() {
+            match self.note(entry, &fresh, hop).await {
                 // A record that can't be read may be why the message is set aside; it must not keep it from that.
                 Err(problem @ (StoreError::Corrupt { .. } | StoreError::TooLarge { .. })) => {
                     error!(
@@ -70,14 +69,18 @@ impl Quarantine for DynamoStore {
 impl DynamoStore {
     /// Has the delivery of a message say that the message was set aside. It does so before the message is listed: dying
     /// in between, the message comes again and takes the delivery up again.
-    async fn note(&self, entry: &Quarantined, task: &DeliverTask) -> Result<(), StoreError> {
-        let key = task.key();
+    async fn note(
+        &self,
+        entry: &Quarantined,
+        fresh: &Delivery,
+        hop: u32,
+    ) -> Result<(), StoreError> {
         for _ in 0..RACES {
-            let (mut delivery, version) = match self.delivery(&key).await? {
+            let (mut delivery, version) = match self.delivery(&fresh.key).await? {
                 Some(Read { value, version }) => (value, Some(version)),
-                None => (Delivery::new(key.clone(), task.guard.clone()), None),
+                None => (fresh.clone(), None),
             };
-            if !entry.note_in(task, &mut delivery)
+            if !entry.note_in(hop, &mut delivery)
                 || self.save_delivery(&delivery, version, entry.at).await? == Saved::Stored
             {
                 return Ok(());
