@@ -6,6 +6,7 @@ use anyhow::Context;
 use aws_lambda_events::sqs::SqsEvent;
 use deliver::handler::Deliver;
 use deliver::ordered::DeliverOrdered;
+use deliver::tries::Tries;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use shared::aws::{Account, Clients};
 use shared::config::{Settings, environment};
@@ -40,16 +41,17 @@ async fn main() -> anyhow::Result<()> {
     let store = DynamoStore::new(table, name, keyring, entropy.clone(), retention);
     let store = Arc::new(store);
     let queues = Arc::new(SqsQueues::new(clients.sqs(), queues));
+    let transport = Https::new(vetting, clock.clone()).context("the client for endpoints")?;
     let worker = Deliver {
         endpoints: Arc::new(CachedEndpoints::new(store.clone(), &clock)),
         endpoints_now: store.clone(),
-        deliveries: store.clone(),
         intents: store.clone(),
-        transport: Arc::new(
-            Https::new(vetting, clock.clone()).context("the client for endpoints")?,
-        ),
-        clock: clock.clone(),
-        entropy,
+        tries: Tries {
+            deliveries: store.clone(),
+            transport: Arc::new(transport),
+            clock: clock.clone(),
+            entropy,
+        },
     };
     let lift = |handler: Arc<dyn Handle>| {
         let (queues, store) = (queues.clone(), store.clone());

@@ -13,6 +13,7 @@ use console::handler::Console;
 use decide::handler::Decide;
 use deliver::handler::Deliver;
 use deliver::ordered::DeliverOrdered;
+use deliver::tries::Tries;
 use fanout::handler::Fanout;
 use ingest::handler::Ingest;
 use jiff::SignedDuration;
@@ -107,6 +108,12 @@ impl World {
                 clock.clone(),
             )
         };
+        let tries = Tries {
+            deliveries: store.clone(),
+            transport: parts.transport.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+        };
         let workers = [
             lift(Arc::new(Recover {
                 intents: store.clone(),
@@ -126,11 +133,8 @@ impl World {
             lift(Arc::new(Deliver {
                 endpoints: endpoints.clone(),
                 endpoints_now: store.clone(),
-                deliveries: store.clone(),
                 intents: store.clone(),
-                transport: parts.transport.clone(),
-                clock: clock.clone(),
-                entropy: entropy.clone(),
+                tries,
             })),
             lift(Arc::new(DeliverOrdered)),
         ];

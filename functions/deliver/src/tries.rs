@@ -1,0 +1,241 @@
+//! One try and its record, in order or not: claim the delivery, post, write down what came of it.
+//!
+//! Every write is conditional on what was read. One message at a time works on a delivery: it claims the record, and others
+//! wait until its hold is over.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use shared::delivery::{
+    Delivery, DeliveryKey, Endpoint, EndpointState, Failure, Guard, Outcome, SkipReason, State,
+    Terms, Try, Verdict, request,
+};
+use shared::entropy::Entropy;
+use shared::event::{Event, EventType};
+use shared::problem::chain;
+use shared::queue::batch::rest;
+use shared::queue::{Disposition, Received};
+use shared::store::{Deliveries, Read, Saved, StoreError, Version};
+use shared::time::{Clock, until};
+use shared::transport::Transport;
+use tracing::{info, warn};
+
+/// What tries are made with.
+#[derive(Clone)]
+pub struct Tries {
+    /// The records of deliveries.
+    pub deliveries: Arc<dyn Deliveries>,
+    /// The way out.
+    pub transport: Arc<dyn Transport>,
+    /// The time of tries.
+    pub clock: Arc<dyn Clock>,
+    /// What jitter is drawn from.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// So often a lost race is run again before the message is put off.
+pub(crate) const RACES: usize = 8;
+
+/// What is known before a try.
+pub(crate) enum Before {
+    /// It is to be tried, on this record.
+    Try(Box<Delivery>, Option<Version>),
+    /// It is not its time yet.
+    Wait(SignedDuration, u32),
+    /// There is nothing left to do for this message.
+    Over,
+}
+
+/// A try that was made and is not recorded yet.
+pub(crate) struct Made {
+    tried: Try,
+    outcome: Outcome,
+    /// What its outcome means.
+    pub(crate) verdict: Verdict,
+}
+
+impl Tries {
+    /// Reads the record and claims the delivery for `message`, if nobody holds it and it is time. It is over where the round
+    /// is, or where `stale` says so.
+    pub(crate) async fn claim(
+        &self,
+        key: &DeliveryKey,
+        guard: Option<&Guard>,
+        message: &Received,
+        stale: impl Fn(&Delivery) -> bool,
+    ) -> Result<Before, StoreError> {
+        for _ in 0..RACES {
+            let (mut delivery, version) = match self.deliveries.delivery(key).await? {
+                Some(Read { value, version }) => (value, Some(version)),
+                None => (Delivery::new(key.clone(), guard.cloned()), None),
+            };
+            let now = self.clock.now();
+            if delivery.state.settled() || stale(&delivery) {
+                return Ok(Before::Over);
+            }
+            let free_at = delivery
+                .held_from(&message.id, now)
+                .max(delivery.state.due());
+            if let Some(free_at) = free_at.filter(|free_at| *free_at > now) {
+                return Ok(Before::Wait(until(now, free_at), delivery.tried()));
+            }
+            if delivery.holds_for_a_try(&message.id, now) {
+                return Ok(Before::Try(Box::new(delivery), version));
+            }
+            delivery.claim(&message.id, now);
+            let _raced = self
+                .deliveries
+                .save_delivery(&delivery, version, now)
+                .await?;
+        }
+        Ok(Before::Wait(SignedDuration::from_secs(1), 0))
+    }
+
+    /// Makes a try.
+    pub(crate) async fn post(&self, event: &Event, endpoint: &Endpoint) -> Made {
+        let began = self.clock.now();
+        let outcome = match request::build(event, endpoint, began) {
+            Ok(request) => self.transport.post(request).await,
+            Err(request::Unsigned) if endpoint.is_locked(began) => Outcome::Failed(Failure::Locked),
+            Err(request::Unsigned) => Outcome::Failed(Failure::Unsigned),
+        };
+        Made {
+            tried: Try::new(began, self.clock.now(), &outcome),
+            verdict: endpoint.scheme.judge(&outcome),
+            outcome,
+        }
+    }
+
+    /// Records a try. Answers the record as it is then, or nothing after too many lost races.
+    pub(crate) async fn record(
+        &self,
+        made: &Made,
+        event_type: &EventType,
+        mut delivery: Delivery,
+        mut version: Option<Version>,
+        (endpoint, useful_until): (&Endpoint, Option<Timestamp>),
+        message: &Received,
+    ) -> Result<Option<Delivery>, StoreError> {
+        let now = self.clock.now();
+        let terms = Terms {
+            policy: &endpoint.policy,
+            useful_until,
+            per_mille: self.entropy.per_mille(),
+        };
+        for _ in 0..RACES {
+            delivery.settle(made.tried.clone(), &made.outcome, made.verdict, terms, now);
+            delivery.keep(&message.id);
+            let saved = self
+                .deliveries
+                .save_delivery(&delivery, version, now)
+                .await?;
+            if saved == Saved::Stored {
+                tell(event_type, &delivery, &made.tried);
+                return Ok(Some(delivery));
+            }
+            (delivery, version) = match self.deliveries.delivery(&delivery.key).await? {
+                Some(read) => (read.value, Some(read.version)),
+                None => (Delivery::new(delivery.key, delivery.guard), None),
+            };
+        }
+        Ok(None)
+    }
+
+    /// Records that no try is made any more, and why.
+    pub(crate) async fn close(
+        &self,
+        mut delivery: Delivery,
+        version: Option<Version>,
+        state: State,
+    ) -> Result<Saved, StoreError> {
+        delivery.state = state;
+        delivery.hold = None;
+        let saved = self
+            .deliveries
+            .save_delivery(&delivery, version, self.clock.now())
+            .await?;
+        if saved == Saved::Stored {
+            info!(
+                tenant = delivery.key.tenant.as_str(),
+                event.id = delivery.key.event.as_str(),
+                endpoint = delivery.key.endpoint.as_str(),
+                state = delivery.state.as_str(),
+                "delivery closed without a try"
+            );
+        }
+        Ok(saved)
+    }
+}
+
+/// Why a delivery to this endpoint is not tried, if it is not.
+pub(crate) fn skipped(endpoint: Option<&Endpoint>) -> Option<SkipReason> {
+    match endpoint {
+        None => Some(SkipReason::EndpointDeleted),
+        Some(endpoint) if endpoint.state != EndpointState::Enabled => {
+            Some(SkipReason::EndpointDisabled)
+        }
+        Some(_) => None,
+    }
+}
+
+/// What becomes of a message when the table fails.
+pub(crate) fn put_off(trouble: &StoreError, event: &str, received: &Received) -> Disposition {
+    warn!(
+        message.id = received.id,
+        event.id = event,
+        error = chain(trouble),
+        "delivery put off"
+    );
+    // An outage explains its receipts, however many tries there were before; a broken item does not.
+    let tries = match trouble {
+        StoreError::Unavailable(_) => received.count,
+        StoreError::Corrupt { .. } | StoreError::TooLarge { .. } => 0,
+    };
+    Disposition::Retry {
+        after: rest(received.count),
+        tries,
+    }
+}
+
+/// A try that was made and recorded explains every receipt before it: a refusal never ends in quarantine.
+pub(crate) fn disposition(delivery: &Delivery, received: &Received, now: Timestamp) -> Disposition {
+    match delivery.state {
+        State::Retrying { due } => Disposition::Retry {
+            after: until(now, due),
+            tries: received.count,
+        },
+        State::Queued
+        | State::Parked { .. }
+        | State::Delivered
+        | State::GivenUp { .. }
+        | State::Superseded
+        | State::Expired
+        | State::Skipped { .. }
+        | State::Quarantined { .. } => Disposition::Done,
+    }
+}
+
+/// The message comes again at once.
+pub(crate) fn soon(tries: u32) -> Disposition {
+    Disposition::Retry {
+        after: SignedDuration::from_secs(1),
+        tries,
+    }
+}
+
+fn tell(event_type: &EventType, delivery: &Delivery, tried: &Try) {
+    info!(
+        tenant = delivery.key.tenant.as_str(),
+        event.id = delivery.key.event.as_str(),
+        event.type = event_type.as_str(),
+        endpoint = delivery.key.endpoint.as_str(),
+        round = delivery.key.round.number(),
+        tries = delivery.tried(),
+        status = tried.status,
+        failure = tried.failure.map(Failure::as_str),
+        took_ms = tried.took_ms,
+        state = delivery.state.as_str(),
+        next = delivery.state.due().map(|due| due.to_string()),
+        "delivery tried"
+    );
+}
