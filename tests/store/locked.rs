@@ -14,7 +14,7 @@ use crate::config::kept;
 use crate::quarantine::{entry, noise};
 
 /// A key that the tests' stores don't have.
-const ANOTHER: &str = "k2:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+pub(crate) const ANOTHER: &str = "k2:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 
 #[tokio::test]
 async fn an_endpoint_whose_secret_does_not_open_hides_no_other() -> Result<()> {

@@ -1,6 +1,7 @@
 //! The store on a real table: the embedded engine, or whatever `PAYRELAY_CONTRACT_ENDPOINT` names.
 
 mod capacity;
+mod clients;
 mod config;
 mod decisions;
 mod deletion;
@@ -10,5 +11,6 @@ mod events;
 mod faults;
 mod gather;
 mod intents;
+mod lines;
 mod locked;
 mod quarantine;

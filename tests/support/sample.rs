@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use shared::customer::{Callbacks, Client, Customers, Telling, Transaction, TransactionStatus};
 use shared::delivery::{
     Delivery, DeliveryKey, Endpoint, EndpointState, LiveSecret, Outcome, Policy, Scheme, State, Try,
 };
-use shared::event::{Chosen, Event, EventType, Json, Recipients, Role, Source};
+use shared::event::{
+    Callback, Chosen, Event, EventType, Json, Line, Recipients, Role, Sep, Source, Via,
+};
 use shared::ids::{
-    ChargeKey, ConnectorAccountId, EndpointId, EventId, InvoiceId, KeyId, ProfileId, Round,
-    SignalId, TenantId,
+    ChargeKey, ConnectorAccountId, CustomerId, CustomerType, EndpointId, EventId, InvoiceId, KeyId,
+    ProfileId, Round, SignalId, TenantId, TransactionId,
 };
 use shared::money::{Currency, Money};
 use shared::platform::account::{Locked, Settings};
@@ -244,4 +247,95 @@ pub fn intent(invoice: &str, signals: u32, last: SignalKind) -> Intent {
         intent.join(&signal(invoice, n, kind), at(i64::from(n)));
     }
     intent
+}
+
+/// A customer's line, as the client `wallet` knows it.
+#[must_use]
+pub fn customer_line(customer: &str) -> Line {
+    Line::Customer {
+        client: Some(endpoint_id("wallet")),
+        customer: CustomerId::parse(customer).expect("a valid id"),
+        kind: Some(CustomerType::parse("sep6").expect("a valid type")),
+    }
+}
+
+/// A transaction's id.
+#[must_use]
+pub fn transaction_id(id: &str) -> TransactionId {
+    TransactionId::parse(id).expect("a valid id")
+}
+
+/// A transaction's line.
+#[must_use]
+pub fn transaction_line(id: &str) -> Line {
+    Line::Transaction {
+        id: transaction_id(id),
+    }
+}
+
+/// A transaction of the client `wallet`, put at 1 s, of which nothing was told.
+#[must_use]
+pub fn transaction(id: &str, status: TransactionStatus) -> Transaction {
+    let details = serde_json::json!({ "to": "Jane Doe, 12 Long Street" });
+    Transaction {
+        id: transaction_id(id),
+        sep: Sep::Sep6,
+        kind: "deposit".to_owned(),
+        status,
+        client: Some(endpoint_id("wallet")),
+        customers: Customers::default(),
+        message: Some("Jane has to come by".to_owned()),
+        transfer_received_at: None,
+        amounts_known: true,
+        instructions_known: false,
+        on_change_callback: Some("https://wallet.example/tx".to_owned()),
+        started_at: at(1),
+        updated_at: at(1),
+        completed_at: None,
+        details: serde_json::from_value(details).expect("an object"),
+        told: 0,
+        revision: 1,
+    }
+}
+
+/// What is told to the client `wallet` as the `number`th of a line of tenant acme, through its own URL.
+#[must_use]
+pub fn telling(line: &Line, number: u64, event_type: &str, data: &str) -> Telling {
+    let callback = Callback {
+        client: endpoint_id("wallet"),
+        via: Via::Static { sep: Sep::Sep12 },
+        line: line.clone(),
+        number,
+    };
+    let id = line.event(&acme(), number);
+    Telling {
+        event: Event {
+            data: Json::parse(data.to_owned()).expect("valid JSON"),
+            source: Source::new("anchor"),
+            ..event(id.as_str(), event_type, Some("cus_1"))
+        },
+        recipients: Recipients::Callback(callback),
+    }
+}
+
+/// A wallet client of `tenant`, made at 1 s, that wants to hear of customers and of SEP-6 transactions.
+#[must_use]
+pub fn client(tenant: &TenantId, id: &str) -> Client {
+    Client {
+        tenant: tenant.clone(),
+        id: endpoint_id(id),
+        domains: BTreeSet::from(["wallet.example".to_owned()]),
+        signing_keys: BTreeSet::new(),
+        callbacks: Callbacks {
+            sep6: Some("https://wallet.example/sep6".to_owned()),
+            sep12: Some("https://wallet.example/sep12".to_owned()),
+            ..Callbacks::default()
+        },
+        signed_host: SignedHost::NameOnly,
+        latest_only: true,
+        policy: Policy::default_for(Scheme::Stellar),
+        deadline: Scheme::Stellar.deadline(),
+        state: EndpointState::Enabled,
+        created_at: at(1),
+    }
 }

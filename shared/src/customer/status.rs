@@ -132,6 +132,16 @@ impl TransactionStatus {
         Self::ALL.iter().copied().find(|it| it.as_str() == name)
     }
 
+    /// Whether it is over, for good or ill.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        self.is_completed()
+            || matches!(
+                self,
+                Self::Expired | Self::NoMarket | Self::TooSmall | Self::TooLarge | Self::Error
+            )
+    }
+
     /// Whether it is over and well: what `completed_at` tells.
     #[must_use]
     pub fn is_completed(self) -> bool {

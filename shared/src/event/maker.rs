@@ -24,6 +24,21 @@ pub const OURS: [&str; 6] = [
     "incoming_payment.partial_decision_requested",
 ];
 
+/// The types whose payload is personal data: it is sealed at rest, and shown to few.
+const PERSONAL: [&str; 3] = [
+    "customer.status_changed",
+    "customer.updated",
+    "transaction.status_changed",
+];
+
+impl EventType {
+    /// Whether the payload of such events is personal data.
+    #[must_use]
+    pub fn is_personal(&self) -> bool {
+        PERSONAL.contains(&self.as_str())
+    }
+}
+
 impl Maker {
     /// Who makes events of this type. What we don't know is a payment backend's.
     #[must_use]

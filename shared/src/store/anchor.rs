@@ -221,7 +221,7 @@ pub trait AnchorAdmin: Send + Sync {
     /// See [`StoreError`].
     async fn put_client(&self, client: &Client, read: Option<Version>) -> Result<Put, StoreError>;
 
-    /// Removes a wallet client. Whether it was there.
+    /// Removes a wallet client, and with it what wallets registered with it. Whether it was there.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -246,4 +246,10 @@ pub trait AnchorAdmin: Send + Sync {
         keys: &SigningKeys,
         read: Option<Version>,
     ) -> Result<Put, StoreError>;
+
+    /// Removes them: nothing is signed until there are others. Whether they were there.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn delete_signing_keys(&self, tenant: &TenantId) -> Result<bool, StoreError>;
 }

@@ -24,9 +24,9 @@ use crate::time::later;
 const AT_ONCE: usize = 16;
 
 /// So often a lost race over a tenant, or over an endpoint that is gone, is run again.
-const RACES: usize = 8;
+pub(super) const RACES: usize = 8;
 /// The longest that something of a deleted tenant is still on its way: a message on a queue, or a delivery that is parked.
-const UNDER_WAY: SignedDuration = SignedDuration::from_hours(14 * 24);
+pub(super) const UNDER_WAY: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 impl DynamoStore {
     /// Configuration is only kept for a tenant that is there: the first of a transaction's writes.

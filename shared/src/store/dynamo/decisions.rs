@@ -24,7 +24,7 @@ impl Decisions for DynamoStore {
         };
         let key = item::event_key(tenant, &event.id);
         let ttl = self.expiry(now);
-        let decided = item::new_event(tenant, event, recipients, now, ttl);
+        let decided = item::new_event(tenant, event, recipients, now, ttl, self.vault());
         if !item::fits(&decided) {
             return Err(key.too_large());
         }
@@ -39,7 +39,7 @@ impl Decisions for DynamoStore {
                 let gone =
                     || StoreError::Unavailable("the event went away while it was read".into());
                 let found = self.get(&key, true).await?.ok_or_else(gone)?;
-                item::event(&found).map(|known| Recorded::Known(Box::new(known)))
+                item::event(&found, self.vault()).map(|known| Recorded::Known(Box::new(known)))
             }
         }
     }

@@ -6,8 +6,9 @@ use futures::try_join;
 use jiff::{SignedDuration, Timestamp};
 use tracing::error;
 
-use super::DynamoStore;
+use super::{Changed, DynamoStore};
 use crate::delivery::{Delivery, DeliveryKey, State};
+use crate::event::{Callback, Line};
 use crate::ids::{EndpointId, EventId, Round, TenantId};
 use crate::problem::chain;
 use crate::store::{
@@ -143,10 +144,36 @@ impl DynamoStore {
             .filter(|_| delivery.key.round == Round::FIRST)
             .map(|first| first.at);
         if recorded.is_none_or(|recorded| later(recorded, self.retention) < needed) {
-            let key = item::event_key(&delivery.key.tenant, &delivery.key.event);
+            let (tenant, needed) = (&delivery.key.tenant, needed.as_second());
+            let key = item::event_key(tenant, &delivery.key.event);
             // Refused: it is kept for that long anyway.
-            self.change(&key, item::keep_until(needed.as_second()))
+            if let Changed::From(event) = self.change(&key, item::keep_until(needed)).await?
+                && let Some(callback) = item::recipients(&event)?.callback()
+            {
+                self.keep_line(tenant, callback, needed).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is told after a callback waits for it, and a transaction knows where it goes: they are kept for as long.
+    async fn keep_line(
+        &self,
+        tenant: &TenantId,
+        Callback { line, number, .. }: &Callback,
+        needed: i64,
+    ) -> Result<(), StoreError> {
+        if let Line::Transaction { id } = line {
+            // Refused: it is not over, and never expires.
+            self.change(&item::transaction_key(tenant, id), item::keep_until(needed))
                 .await?;
+        }
+        for later in number.saturating_add(1).. {
+            let key = item::event_key(tenant, &line.event(tenant, later));
+            // Refused: there is none, or it is kept for that long, and so is what follows it.
+            if let Changed::Refused = self.change(&key, item::keep_until(needed)).await? {
+                break;
+            }
         }
         Ok(())
     }

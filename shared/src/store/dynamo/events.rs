@@ -22,7 +22,14 @@ impl Events for DynamoStore {
         now: Timestamp,
     ) -> Result<Recorded, StoreError> {
         let key = item::event_key(tenant, &event.id);
-        let item = item::new_event(tenant, event, recipients, now, self.expiry(now));
+        let item = item::new_event(
+            tenant,
+            event,
+            recipients,
+            now,
+            self.expiry(now),
+            self.vault(),
+        );
         let found = match self.put(&key, item, Some(item::absent())).await? {
             Written::Done => return Ok(Recorded::New),
             Written::Refused(Some(found)) => found,
@@ -32,7 +39,7 @@ impl Events for DynamoStore {
                 self.get(&key, true).await?.ok_or_else(gone)?
             }
         };
-        item::event(&found).map(|known| Recorded::Known(Box::new(known)))
+        item::event(&found, self.vault()).map(|known| Recorded::Known(Box::new(known)))
     }
 
     async fn set_recipients(
@@ -64,7 +71,9 @@ impl Events for DynamoStore {
         id: &EventId,
     ) -> Result<Option<Read<EventRecord>>, StoreError> {
         let found = self.get(&item::event_key(tenant, id), true).await?;
-        found.as_ref().map(item::event).transpose()
+        found
+            .map(|item| item::event(&item, self.vault()))
+            .transpose()
     }
 
     async fn events(

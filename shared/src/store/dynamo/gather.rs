@@ -74,13 +74,10 @@ impl<T, A> Waiting<T, A> {
 struct Opened<'a, T, A>(Option<&'a Waiting<T, A>>);
 
 impl<T, A> Opened<'_, T, A> {
-    /// The group, once all who are ready to ask have asked. A key is in it once; who asks for it twice goes alone.
+    /// The group, once all who are ready to ask have asked.
     async fn close(mut self) -> Vec<Ask<T, A>> {
         tokio::task::yield_now().await;
-        let mut asks = self.0.take().map(Waiting::take).unwrap_or_default();
-        let mut keys = HashSet::new();
-        asks.retain(|ask| keys.insert(ask.key.clone()));
-        asks
+        self.0.take().map(Waiting::take).unwrap_or_default()
     }
 }
 
@@ -123,6 +120,9 @@ impl DynamoStore {
         let (answer, opened) = self.gather.inserts.join(key.clone(), item.clone());
         if let Some(opened) = opened {
             let mut asks = opened.close().await;
+            // A key is in it once; who would write it as well goes alone.
+            let mut keys = HashSet::new();
+            asks.retain(|ask| keys.insert(ask.key.clone()));
             while asks.len() > 1 {
                 let rest = asks.split_off(asks.len().min(GROUP_MOST));
                 self.insert_group(asks).await;
@@ -133,7 +133,9 @@ impl DynamoStore {
     }
 
     async fn read_group(&self, asks: Vec<Ask<(), Option<Item>>>) {
-        let keys = asks.iter().map(|ask| ask.key.item()).collect();
+        // Several may ask for the same item: one reading answers all of them.
+        let keys: HashSet<&Key> = asks.iter().map(|ask| &ask.key).collect();
+        let keys = keys.into_iter().map(Key::item).collect();
         let keys = KeysAndAttributes::builder()
             .consistent_read(true)
             .set_keys(Some(keys))
@@ -165,7 +167,7 @@ impl DynamoStore {
             .filter_map(item::key_of)
             .collect();
         let found = answer.responses.unwrap_or_default();
-        let mut found: HashMap<Key, Item> = found
+        let found: HashMap<Key, Item> = found
             .into_values()
             .flatten()
             .filter_map(|item| Some((item::key_of(&item)?, item)))
@@ -173,7 +175,7 @@ impl DynamoStore {
         for Ask { key, answer, .. } in asks {
             if !unread.contains(&key) {
                 // Whoever asked may have gone; then nobody needs the answer.
-                let _ = answer.send(found.remove(&key));
+                let _ = answer.send(found.get(&key).cloned());
             }
         }
     }

@@ -4,6 +4,7 @@
 //! A condition that does not hold is an outcome, and so is a collision with a transaction, since both mean that
 //! somebody else wrote first. Everything else that goes wrong is [`StoreError::Unavailable`], with the cause.
 
+mod clients;
 mod config;
 mod decisions;
 mod deliveries;
@@ -11,6 +12,7 @@ mod enriched;
 mod events;
 mod gather;
 mod intents;
+mod lines;
 mod newest;
 mod quarantine;
 mod table;
@@ -23,7 +25,7 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
     ConditionCheck, Delete, Put, ReturnConsumedCapacity, ReturnValue,
-    ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+    ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -354,6 +356,25 @@ impl DynamoStore {
         }
         let put = put.build().expect("table and item are set");
         TransactWriteItem::builder().put(put).build()
+    }
+
+    fn changing(&self, key: &Key, change: Change) -> TransactWriteItem {
+        let Change {
+            expression,
+            condition,
+            values,
+        } = change;
+        let mut update = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(key.item()))
+            .update_expression(expression)
+            .set_condition_expression(condition.map(str::to_owned))
+            .set_expression_attribute_names(item::aliases(&[Some(expression), condition]));
+        for (name, value) in values {
+            update = update.expression_attribute_values(name, value);
+        }
+        let update = update.build().expect("table, key and change are set");
+        TransactWriteItem::builder().update(update).build()
     }
 
     fn removing(&self, key: &Key, condition: Option<Condition>) -> TransactWriteItem {

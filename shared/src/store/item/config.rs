@@ -25,7 +25,7 @@ use crate::store::{
     TenantRecord, Version,
 };
 
-const SECRETS: &str = "ss";
+pub(super) const SECRETS: &str = "ss";
 const SEALED: &str = "s";
 const UNTIL: &str = "u";
 const API_KEY: &str = "ak";
@@ -37,7 +37,6 @@ const TOLERANCE_S: &str = "tl";
 
 const TENANTS: &str = "TENANTS";
 const ENDPOINT: &str = "EP#";
-const CLIENT: &str = "CL#";
 const KEY: &str = "KEY#";
 const ACCOUNT: &str = "BA#";
 
@@ -49,10 +48,10 @@ pub(crate) struct Vault<'a> {
 }
 
 /// A secret, if it opened, and until when it is good.
-type Tried = (Result<Secret, StoreError>, Option<Timestamp>);
+pub(super) type Tried = (Result<Secret, StoreError>, Option<Timestamp>);
 
 impl Vault<'_> {
-    fn seal(self, secret: &Secret, tenant: &TenantId, key: &Key) -> AttributeValue {
+    pub(super) fn seal(self, secret: &Secret, tenant: &TenantId, key: &Key) -> AttributeValue {
         let name = key.name();
         let context = Context {
             tenant: tenant.as_str(),
@@ -65,7 +64,12 @@ impl Vault<'_> {
         )
     }
 
-    fn open(self, sealed: &[u8], tenant: &TenantId, key: &Key) -> Result<Secret, StoreError> {
+    pub(super) fn open(
+        self,
+        sealed: &[u8],
+        tenant: &TenantId,
+        key: &Key,
+    ) -> Result<Secret, StoreError> {
         let name = key.name();
         let context = Context {
             tenant: tenant.as_str(),
@@ -79,7 +83,7 @@ impl Vault<'_> {
             })
     }
 
-    fn seal_all<'s>(
+    pub(super) fn seal_all<'s>(
         self,
         secrets: impl Iterator<Item = (&'s Secret, Option<Timestamp>)>,
         tenant: &TenantId,
@@ -95,7 +99,7 @@ impl Vault<'_> {
         AttributeValue::L(secrets.map(one).collect())
     }
 
-    fn open_all(
+    pub(super) fn open_all(
         self,
         fields: Fields<'_>,
         tenant: &TenantId,
@@ -109,7 +113,7 @@ impl Vault<'_> {
     }
 
     /// Opens what can be opened of the secrets of an item, each with the time it is good until.
-    fn try_all(
+    pub(super) fn try_all(
         self,
         fields: Fields<'_>,
         tenant: &TenantId,
@@ -130,12 +134,12 @@ impl Vault<'_> {
     }
 }
 
-fn tenant_partition(tenant: &TenantId) -> String {
+pub(super) fn tenant_partition(tenant: &TenantId) -> String {
     format!("T#{tenant}")
 }
 
 /// The id at the end of a sort key.
-fn id<T: TryFrom<String>>(fields: Fields<'_>, prefix: &str) -> Result<T, StoreError> {
+pub(super) fn id<T: TryFrom<String>>(fields: Fields<'_>, prefix: &str) -> Result<T, StoreError> {
     let unknown = || fields.corrupt(SK, "has an unknown form");
     let id = fields.text(SK)?.strip_prefix(prefix).ok_or_else(unknown)?;
     T::try_from(id.to_owned()).map_err(|_| unknown())
@@ -369,11 +373,7 @@ pub(crate) fn endpoint_key(tenant: &TenantId, id: &EndpointId) -> Key {
     Key::new(tenant_partition(tenant), format!("{ENDPOINT}{id}"))
 }
 
-pub(crate) fn client_key(tenant: &TenantId, id: &EndpointId) -> Key {
-    Key::new(tenant_partition(tenant), format!("{CLIENT}{id}"))
-}
-
-fn milliseconds(duration: SignedDuration) -> i64 {
+pub(super) fn milliseconds(duration: SignedDuration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 

@@ -4,8 +4,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
 use super::{
-    BODY, Change, Fields, Find, Item, Key, PK, RESOURCE, STATE, TIME_PK, TIME_SK, TTL, TYPE,
-    VERSION, json, nanoseconds, next, number, pack, shard, sortable, sortable_up, text,
+    BODY, Change, Fields, Find, Item, Key, PK, RESOURCE, SEALED_BODY, STATE, TIME_PK, TIME_SK, TTL,
+    TYPE, VERSION, Vault, json, nanoseconds, next, number, pack, shard, sortable, sortable_up,
+    text,
 };
 use crate::event::{Event, Json, Recipients, Source};
 use crate::ids::{EventId, TenantId};
@@ -52,9 +53,16 @@ pub(crate) fn new_event(
     recipients: &Recipients,
     now: Timestamp,
     ttl: i64,
+    vault: Vault<'_>,
 ) -> Item {
     let key = event_key(tenant, &event.id);
     let mut item = key.item();
+    let data = event.data.as_str();
+    let (body, data) = if event.event_type.is_personal() {
+        (SEALED_BODY, vault.seal_body(data, tenant, &key))
+    } else {
+        (BODY, pack(data.to_owned()))
+    };
     let fields: [(&str, AttributeValue); 10] = [
         (
             TIME_PK,
@@ -62,7 +70,7 @@ pub(crate) fn new_event(
         ),
         (TIME_SK, text(format!("{}#{}", sortable(now), event.id))),
         (TYPE, text(event.event_type.as_str())),
-        (BODY, pack(event.data.as_str().to_owned())),
+        (body, data),
         (HAPPENED, nanoseconds(event.at)),
         (SOURCE, text(event.source.as_str())),
         (RECIPIENTS, text(json(recipients))),
@@ -81,11 +89,16 @@ pub(crate) fn new_event(
     item
 }
 
-pub(crate) fn event(item: &Item) -> Result<Read<EventRecord>, StoreError> {
+pub(crate) fn event(item: &Item, vault: Vault<'_>) -> Result<Read<EventRecord>, StoreError> {
     let fields = Fields(item);
-    let (_, id) = owner(fields)?;
+    let (tenant, id) = owner(fields)?;
     let (recorded_at, _) = fields.sorted_by(TIME_SK)?;
-    let data = Json::parse(fields.packed(BODY)?).map_err(|_| fields.corrupt(BODY, "is no JSON"))?;
+    let data = if item.contains_key(SEALED_BODY) {
+        vault.open_body(fields, &tenant)?
+    } else {
+        fields.packed(BODY)?
+    };
+    let data = Json::parse(data).map_err(|_| fields.corrupt(BODY, "is no JSON"))?;
     let event = Event {
         id,
         event_type: fields.parsed(TYPE)?,
@@ -103,6 +116,11 @@ pub(crate) fn event(item: &Item) -> Result<Read<EventRecord>, StoreError> {
         },
         version: fields.version()?,
     })
+}
+
+/// Who an event goes to.
+pub(crate) fn recipients(item: &Item) -> Result<Recipients, StoreError> {
+    Fields(item).json(RECIPIENTS)
 }
 
 /// An entry of `time` as what a list shows.

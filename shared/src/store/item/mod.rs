@@ -2,14 +2,20 @@
 //!
 //! | what | `pk` | `sk` | index `time`: `tpk`, `tsk` | index `due`: `dpk`, `dsk` |
 //! |---|---|---|---|---|
-//! | event | `T#<tenant>#E#<event>` | `E` | `T#<tenant>#<shard of 8>`, `<recorded>#<event>` | |
+//! | event | `T#<tenant>#E#<event>` | `E` | `T#<tenant>#<shard of 8>`, `<recorded>#<event>` | for a wallet client, until it is sent: `OUT#<shard of 16>`, `<recorded>#<event>` |
 //! | delivery, once tried | `T#<tenant>#E#<event>` | `D#<endpoint>#<round>` | parked, given up, expired, skipped or set aside: `F#<tenant>#<endpoint>`, `<first try, or when set aside>#<event>#<round>` | parked: `DUE#<shard of 16>`, `<due>#<event>` |
 //! | intent | `T#<tenant>#I#<profile>#<account>#<invoice>` | `I` | `T#<tenant>#I#<shard of 8>`, `<opened>#<profile>#<account>#<invoice>` | while time moves its retries on: `IDUE#<shard of 16>`, `<due>` |
 //! | ledger of a token | `T#<tenant>#L#<sha256>` | `L` | | |
+//! | transaction of an anchor | `T#<tenant>#A#<transaction>` | `A` | | |
+//! | what was last said of a customer | `T#<tenant>#C#<sha256 of the line>` | `S` | | |
+//! | how far a line is settled | `T#<tenant>#C#<sha256 of the line>` | `C` | | |
+//! | callback URL that a wallet put | `T#<tenant>#R#<client>#<customer>` | `R` | | |
 //! | what a platform told of a thin notification | `T#<tenant>#S#<profile>#<account>#<notification>` | `S` | | |
 //! | tenant | `TENANTS` | `<tenant>` | | |
 //! | endpoint | `T#<tenant>` | `EP#<endpoint>` | | |
 //! | wallet client | `T#<tenant>` | `CL#<client>` | | |
+//! | how an anchor works with us | `T#<tenant>` | `AN` | | |
+//! | what its callbacks are signed with | `T#<tenant>` | `SK` | | |
 //! | API key | `T#<tenant>` | `KEY#<key id>` | | |
 //! | what the key's hash opens | `K#<sha256>` | `K` | | |
 //! | pointer to a billing account | `T#<tenant>` | `BA#<profile>#<account>` | | |
@@ -19,38 +25,54 @@
 //! | more of its body | `Q#<id>` | `Q#<part from 001>` | | |
 //! | its panics | `Q#<id>` | `P` | | |
 //!
-//! Ids of ours hold no `#`; the platform's ids of invoices and notifications may, and come last. Times in keys are milliseconds since 1970 in
+//! Ids of ours hold no `#`; other people's ids of invoices, notifications and customers may, and come last. Times in keys are milliseconds since 1970 in
 //! 15 digits, a round has 10, so that text order is their order.
 //!
 //! | attribute | what |
 //! |---|---|
 //! | `d` | the body as JSON: text, or bytes where deflating made it smaller; of a message set aside: sealed bytes |
+//! | `sd` | in the place of `d` where the body is personal data: sealed bytes, deflated where that makes them smaller |
 //! | `v` | the version, one more with every write; `w`: what the last writer drew, to know its own write again |
-//! | `ttl` | when it expires, in seconds; intents that are open and configuration have none, but a deleted tenant has |
+//! | `ttl` | when it expires, in seconds; intents and transactions that are open, lines and configuration have none, but a deleted tenant has |
 //! | `ty` `rs` `st` | type, resource and state: what the index `time` carries; of a message set aside, `rs` is the tenant |
 //! | `ha` `so` `rc` `cf` | of an event: when it happened (ns), its source, its recipients, conflicting payloads |
 //! | `cr` | when it was made (ns) |
-//! | `ss` `ak` | sealed secrets, each with `s` (sealed) and `u` (until, ns); the sealed API key |
+//! | `ss` `ak` | sealed secrets, each with `s` (sealed) and `u` (until, ns; of the next signing key: from); the sealed API key |
+//! | `sb` `sr` `sw` | of an anchor: the sealed secrets of its business server, of its RPC door and of its wallets' tokens |
+//! | `to` | of a transaction, and of what was last said of a customer: how much of the line was told |
+//! | `lw` | of those two, and of how far a line is settled: when it was last written (s) |
+//! | `cc` | of a callback URL: when the client that put it was made (ns) |
 //! | `tn` `id` `kh` `nm` | tenant, key id, a key's hash, a display name or label |
 //! | `fr` | of a deleted tenant, and all it has left: from when on its name is free (ns) |
 //! | `tl` | of a publisher: how old its signatures may be (s) |
 //! | `qu` `ca` `ct` `pn` `n` | of a message set aside: queue, cause, receipts, number of further parts; panics |
 //!
+//! Of a deleted tenant, what is open of an anchor's may be left when its name is free again. So `lw` is compared with when the
+//! tenant was made, which is read along with it by one request: what was written more than a day before that is not there,
+//! and is written over. What wallets put, and what is configured, is known by the client's `cr`, or was removed with the
+//! tenant. A check in each write would have all changes of a tenant collide over one item.
+//!
 //! Names are short because a write is billed by the kilobyte, names included.
 
+mod client;
 mod config;
 mod delivery;
 mod enriched;
 mod event;
 mod intent;
+mod line;
 mod quarantine;
+mod sealed;
 
+pub(crate) use client::*;
 pub(crate) use config::*;
 pub(crate) use delivery::*;
 pub(crate) use enriched::*;
 pub(crate) use event::*;
 pub(crate) use intent::*;
+pub(crate) use line::*;
 pub(crate) use quarantine::*;
+use sealed::SEALED_BODY;
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -325,13 +347,19 @@ fn shard(name: &str, shards: u8) -> u8 {
 
 /// A body as small as it gets.
 fn pack(body: String) -> AttributeValue {
-    if body.len() >= DEFLATE_FROM {
-        let deflated = compress_to_vec(body.as_bytes(), 6);
-        if deflated.len() < body.len() {
-            return bytes(deflated);
-        }
+    match deflate(&body) {
+        Some(deflated) => bytes(deflated),
+        None => text(body),
     }
-    text(body)
+}
+
+/// A body deflated, if that makes it smaller.
+fn deflate(body: &str) -> Option<Vec<u8>> {
+    if body.len() < DEFLATE_FROM {
+        return None;
+    }
+    let deflated = compress_to_vec(body.as_bytes(), 6);
+    (deflated.len() < body.len()).then_some(deflated)
 }
 
 fn pack_json<T: Serialize>(value: &T) -> AttributeValue {
@@ -445,8 +473,12 @@ impl<'a> Fields<'a> {
     }
 
     fn json<T: DeserializeOwned>(self, name: &str) -> Result<T, StoreError> {
-        let text = self.packed(name)?;
-        serde_json::from_str(&text).map_err(|error| {
+        self.parse_json(name, &self.packed(name)?)
+    }
+
+    /// The JSON `text` that was in an attribute.
+    fn parse_json<T: DeserializeOwned>(self, name: &str, text: &str) -> Result<T, StoreError> {
+        serde_json::from_str(text).map_err(|error| {
             self.corrupt(
                 name,
                 &format!(
