@@ -15,8 +15,8 @@ use shared::secret::Secret;
 use shared::signature::TOLERANCE;
 use shared::store::{
     Accounts, BillingAccounts, Claimed, Credential, Credentials, EndpointAdmin, EndpointRecord,
-    Endpoints, Keys, Made, PaymentBackends, PublisherRecord, Publishers, Put, RecoveryAccounts,
-    Scope, StoreError, TenantRecord, Tenants,
+    Endpoints, KeyRecord, Keys, Made, PaymentBackends, PublisherRecord, Publishers, Put,
+    RecoveryAccounts, Scope, StoreError, TenantRecord, Tenants,
 };
 use tests::sample::{account, acme, at, endpoint, endpoint_id, key, tenant};
 use tests::table::Table;
@@ -87,15 +87,22 @@ async fn a_tenant_keeps_when_it_was_made() -> Result<()> {
 async fn a_key_opens_until_it_is_revoked() -> Result<()> {
     let table = Table::start().await?;
     let store = table.store_of(&[acme(), tenant("other")]).await?;
-    let (first, second) = (key(&acme(), "key_1"), key(&acme(), "key_2"));
+    let first = key(&acme(), "key_1");
+    let second = KeyRecord {
+        personal_data: true,
+        ..key(&acme(), "key_2")
+    };
     for (key, hash) in [(&first, "aa11"), (&second, "bb22"), (&second, "bb22")] {
         assert_eq!(store.put_key(key, hash).await?, Put::New);
     }
     let credential = Credential {
         key: first.id.clone(),
         scope: Scope::Tenant { tenant: acme() },
+        personal_data: false,
     };
     assert_eq!(store.credential("aa11").await?, Some(credential));
+    let found = store.credential("bb22").await?;
+    assert!(found.is_some_and(|found| found.personal_data));
     assert_eq!(store.credential("cc33").await?, None);
     assert_eq!(store.keys(&acme()).await?, [first.clone(), second.clone()]);
     assert_eq!(store.keys(&tenant("other")).await?, []);

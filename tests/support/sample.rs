@@ -157,6 +157,7 @@ pub fn key(tenant: &TenantId, id: &str) -> KeyRecord {
         id: KeyId::parse(id).expect("a valid id"),
         tenant: tenant.clone(),
         label: Some("the till".to_owned()),
+        personal_data: false,
         created_at: at(0),
     }
 }

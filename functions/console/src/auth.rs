@@ -21,6 +21,7 @@ use crate::request::{PathId, param};
 pub(crate) struct Caller {
     scope: Scope,
     key: Option<KeyId>,
+    personal_data: bool,
 }
 
 impl Caller {
@@ -32,6 +33,17 @@ impl Caller {
     /// The key's public name; the operator's key of the environment has none.
     pub(crate) fn key(&self) -> Option<&KeyId> {
         self.key.as_ref()
+    }
+
+    /// Whether the key may be shown personal data. The operator's key of the environment may not: who runs Payrelay need
+    /// not know whose papers were refused.
+    pub(crate) fn sees_personal_data(&self) -> bool {
+        self.personal_data
+    }
+
+    /// Whether the key may make keys that may be shown personal data.
+    pub(crate) fn grants_personal_data(&self) -> bool {
+        self.is_operator() || self.personal_data
     }
 
     /// Whether the key reaches what belongs to `tenant`.
@@ -51,18 +63,18 @@ impl FromRequestParts<Arc<Console>> for Caller {
         console: &Arc<Console>,
     ) -> Result<Self, Refusal> {
         let hash = key_hash(&bearer(&parts.headers).ok_or(Refusal::NoKey)?);
-        let (key, scope) =
+        let (key, scope, personal_data) =
             if verify_slices_are_equal(hash.as_bytes(), console.operator_key_hash.as_bytes())
                 .is_ok()
             {
-                (None, Scope::Operator)
+                (None, Scope::Operator, false)
             } else {
                 let found = console
                     .credentials
                     .credential(&hash)
                     .await?
                     .ok_or(Refusal::UnknownKey)?;
-                (Some(found.key), found.scope)
+                (Some(found.key), found.scope, found.personal_data)
             };
         let name = key.as_ref().map_or("operator", KeyId::as_str);
         let (method, path) = (&parts.method, parts.uri.path());
@@ -71,7 +83,11 @@ impl FromRequestParts<Arc<Console>> for Caller {
         } else {
             tracing::info!(key.id = name, http.method = %method, http.path = path, "asked");
         }
-        Ok(Self { scope, key })
+        Ok(Self {
+            scope,
+            key,
+            personal_data,
+        })
     }
 }
 
@@ -116,6 +132,26 @@ async fn within(parts: &mut Parts, console: &Arc<Console>) -> Result<(TenantId, 
         return Err(Refusal::Forbidden);
     }
     Ok((TenantId::read(tenant)?, caller))
+}
+
+/// The tenant of the path as [`Within`] has it, and who asks: for what not every key is shown.
+pub(crate) struct WithinBy {
+    /// The tenant of the path.
+    pub(crate) tenant: TenantId,
+    /// Who asks.
+    pub(crate) caller: Caller,
+}
+
+impl FromRequestParts<Arc<Console>> for WithinBy {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        console: &Arc<Console>,
+    ) -> Result<Self, Refusal> {
+        let (tenant, caller) = within(parts, console).await?;
+        Ok(Self { tenant, caller })
+    }
 }
 
 /// A tenant that is there, and who asks for what is its own: for what tenants and operators may not do alike.

@@ -41,6 +41,8 @@ pub enum Refusal {
     Forbidden,
     /// A tenant's key is to change an endpoint of role `operator`.
     OperatorsEndpoint,
+    /// A key without the right to personal data is to make one that has it.
+    PersonalData,
     /// No route has this path.
     NoSuchPath,
     /// The path has routes, but none for this method.
@@ -161,6 +163,12 @@ impl Refusal {
                 "/problems/operators-endpoint",
                 "The operator's endpoint",
                 "Endpoints of role `operator` are made, changed and deleted with an operator's key.",
+            ),
+            Self::PersonalData => Problem::new(
+                StatusCode::FORBIDDEN,
+                "/problems/personal-data",
+                "No right to personal data",
+                "A key with `personal_data` is made with an operator's key, or with one that has the right itself.",
             ),
             Self::NoSuchPath => Problem::no_such_path(),
             Self::MethodNotAllowed => Problem::method_not_allowed(),
@@ -298,6 +306,7 @@ impl Refusal {
             | Self::UnknownKey
             | Self::Forbidden
             | Self::OperatorsEndpoint
+            | Self::PersonalData
             | Self::NoSuchPath
             | Self::MethodNotAllowed
             | Self::Elsewhere { .. }

@@ -108,6 +108,7 @@ pub async fn seed(store: &DynamoStore, receiver_port: u16, now: Timestamp) -> an
             id: key,
             tenant: tenant.clone(),
             label: Some("Demo".to_owned()),
+            personal_data: false,
             created_at: now,
         };
         let hash = key_hash(&Secret::new(TENANT_KEY));

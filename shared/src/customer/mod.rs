@@ -26,7 +26,7 @@ pub use snapshot::Snapshot;
 pub use status::{CustomerStatus, TransactionStatus};
 pub use step::{
     CUSTOMER_STATUS_CHANGED, CUSTOMER_UPDATED, Call, Change, Draft, Known, Refused,
-    TRANSACTION_STATUS_CHANGED, Telling, put, step,
+    TRANSACTION_STATUS_CHANGED, Telling, is_personal, put, step,
 };
 pub use transaction::{Customers, OURS, Transaction};
 

@@ -95,6 +95,17 @@ pub const CUSTOMER_UPDATED: &str = "customer.updated";
 /// What a transaction's status changed to.
 pub const TRANSACTION_STATUS_CHANGED: &str = "transaction.status_changed";
 
+/// Whether an event is the text of a callback, which is personal data whomever it is told.
+#[must_use]
+pub fn is_personal(event_type: &EventType) -> bool {
+    [
+        CUSTOMER_STATUS_CHANGED,
+        CUSTOMER_UPDATED,
+        TRANSACTION_STATUS_CHANGED,
+    ]
+    .contains(&event_type.as_str())
+}
+
 /// What `call` changes, given what the business server told of the `customer` it names; `None` if that was done before.
 ///
 /// # Errors

@@ -130,7 +130,11 @@ pub fn build(event: &Event, endpoint: &Endpoint, now: Timestamp) -> Result<Reque
         headers,
         body: body.into(),
         deadline: endpoint.deadline,
-        keep: EXCERPT_MOST,
+        keep: match endpoint.scheme {
+            Scheme::Rafiki | Scheme::StandardWebhooks => EXCERPT_MOST,
+            // A wallet may answer with what it was told of a person, and tries rest in clear.
+            Scheme::Stellar => 0,
+        },
     })
 }
 
@@ -292,7 +296,11 @@ mod tests {
             assert_eq!(header(&request, "webhook-id"), "evt_1", "{name}");
             let content_type = header(&request, "content-type");
             assert_eq!(content_type, "application/json; charset=utf-8", "{name}");
-            assert_eq!(request.body, data, "{name}");
+            assert_eq!(
+                (&*request.body, request.keep),
+                (data.as_bytes(), 0),
+                "{name}"
+            );
         }
     }
 

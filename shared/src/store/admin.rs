@@ -112,6 +112,9 @@ pub struct KeyRecord {
     /// What people call it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
+    /// Whether it may be shown personal data: the texts of callbacks.
+    #[serde(default)]
+    pub personal_data: bool,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -145,6 +148,8 @@ pub struct Credential {
     pub key: KeyId,
     /// What it may do.
     pub scope: Scope,
+    /// Whether it may be shown personal data.
+    pub personal_data: bool,
 }
 
 /// Keys, for those who check them.

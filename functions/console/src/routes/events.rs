@@ -20,7 +20,7 @@ use shared::queue::task::{self, DeliverTask};
 use shared::store::{Cursor, EventQuery, EventRecord, EventSummary, StoreError};
 
 use super::App;
-use crate::auth::{Existing, Within};
+use crate::auth::{Existing, Within, WithinBy};
 use crate::handler::{Console, Route};
 use crate::reply::Refusal;
 use crate::request::{Id, Query, bad_cursor, from_cursor, given, limit, time, to_cursor};
@@ -238,6 +238,8 @@ pub(crate) async fn list(
 }
 
 /// One event with its deliveries and their tries.
+///
+/// What wallets are told is personal data: `data` is shown to a key with that right alone.
 #[utoipa::path(
     get,
     path = "/v1/tenants/{tenant}/events/{event}",
@@ -246,13 +248,13 @@ pub(crate) async fn list(
     responses((status = 200, body = EventView)),
 )]
 pub(crate) async fn read(
-    Within(tenant): Within,
+    WithinBy { tenant, caller }: WithinBy,
     Id(id): Id<EventId>,
     State(console): App,
 ) -> Result<Json<EventView>, Refusal> {
     let found = find(&console, &tenant, &id).await?;
     let (record, deliveries) = found.ok_or_else(|| Refusal::not_found("event", &id))?;
-    Ok(Json(EventView::new(record, &deliveries)))
+    Ok(Json(EventView::new(record, &deliveries, &caller)))
 }
 
 /// Begins a new round of a delivery whose latest round is over. The rounds before it stay visible.

@@ -14,7 +14,7 @@ use shared::secret::{Secret, key_hash};
 use shared::store::KeyRecord;
 
 use super::{App, deleted, kept};
-use crate::auth::Existing;
+use crate::auth::{Existing, Reached};
 use crate::handler::Route;
 use crate::reply::Refusal;
 use crate::request::{Body, Id, label};
@@ -30,11 +30,15 @@ pub(crate) fn routes() -> Vec<Route> {
 /// A key to be.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"label": "backend"}))]
+#[schema(example = json!({"label": "backend", "personal_data": false}))]
 pub(crate) struct KeyBody {
     /// What people call it: 1 to 100 characters.
     #[serde(default)]
     label: Option<String>,
+    /// Whether it is shown personal data: what wallets are told of customers and transactions. Only an operator's key, or one
+    /// that has this right, can give it.
+    #[serde(default)]
+    personal_data: bool,
 }
 
 fn draw(entropy: &dyn Entropy) -> (KeyId, Secret) {
@@ -53,19 +57,26 @@ fn draw(entropy: &dyn Entropy) -> (KeyId, Secret) {
     tag = "keys",
     params(("tenant" = String, Path)),
     request_body = KeyBody,
-    responses((status = 201, body = NewKeyView)),
+    responses(
+        (status = 201, body = NewKeyView),
+        (status = 403, description = "Forbidden, or the key that asks can't give the right to personal data"),
+    ),
 )]
 pub(crate) async fn post(
-    Existing(tenant): Existing,
+    Reached { tenant, caller }: Reached,
     State(console): App,
     Body(body): Body<KeyBody>,
 ) -> Result<(StatusCode, Json<NewKeyView>), Refusal> {
+    if body.personal_data && !caller.grants_personal_data() {
+        return Err(Refusal::PersonalData);
+    }
     let label = label("label", body.label)?;
     let (id, key) = draw(&*console.entropy);
     let record = KeyRecord {
         id,
         tenant,
         label,
+        personal_data: body.personal_data,
         created_at: console.clock.now(),
     };
     let put = console.keys.put_key(&record, &key_hash(&key)).await?;

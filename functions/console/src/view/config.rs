@@ -52,7 +52,7 @@ impl From<TenantRecord> for TenantView {
 
 /// An API key: all of it but the key.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({"id": "key_0c1e5f7a9b3d2e4f", "label": "backend", "created_at": "2026-11-22T09:00:00.000Z"}))]
+#[schema(example = json!({"id": "key_0c1e5f7a9b3d2e4f", "label": "backend", "personal_data": false, "created_at": "2026-11-22T09:00:00.000Z"}))]
 pub(crate) struct KeyView {
     /// Its public name.
     #[schema(value_type = String)]
@@ -60,6 +60,8 @@ pub(crate) struct KeyView {
     /// What people call it.
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<String>,
+    /// Whether it is shown personal data.
+    personal_data: bool,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     #[serde(serialize_with = "super::millis")]
@@ -71,6 +73,7 @@ impl From<KeyRecord> for KeyView {
         Self {
             id: record.id,
             label: record.label,
+            personal_data: record.personal_data,
             created_at: record.created_at,
         }
     }
@@ -82,6 +85,7 @@ impl From<KeyRecord> for KeyView {
     "key": "prk_vZ2f0n3mXkq8r1YtB6uW9cE4hJ7sLpDaGiOxQeRyTzU",
     "id": "key_0c1e5f7a9b3d2e4f",
     "label": "backend",
+    "personal_data": false,
     "created_at": "2026-11-22T09:00:00.000Z",
 }))]
 pub(crate) struct NewKeyView {

@@ -4,11 +4,15 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use shared::customer::is_personal;
 use shared::delivery::{Delivery, Failure, State, Try};
-use shared::event::{Chosen, EventType, Json, NoReceiver, Recipients, Role, Source};
+use shared::event::{
+    Callback, Chosen, EventType, Json, Line, NoReceiver, Recipients, Role, Source, Via,
+};
 use shared::ids::{EndpointId, EventId, Round};
 use shared::store::{EventRecord, EventSummary};
 
+use crate::auth::Caller;
 use crate::openapi::schema;
 use crate::standing::{Reason, Standing, latest, standing};
 
@@ -99,9 +103,13 @@ pub(crate) struct EventView {
     #[schema(value_type = String, format = DateTime)]
     #[serde(serialize_with = "super::millis")]
     recorded_at: Timestamp,
-    /// The payload, as the exact text it came with.
-    #[schema(value_type = serde_json::Value)]
-    data: Json,
+    /// The payload, as the exact text it came with; absent where `data_withheld` says why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<serde_json::Value>)]
+    data: Option<Json>,
+    /// Why there is no `data`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_withheld: Option<Withheld>,
     /// What became of it: the worst of the latest rounds.
     state: Standing,
     /// Why, where there is more to say.
@@ -112,13 +120,17 @@ pub(crate) struct EventView {
     conflicts: u32,
     /// Who it goes to, role by role.
     recipients: Vec<RecipientView>,
+    /// Where it stands among what a wallet client is told, if it goes to one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    callback: Option<CallbackView>,
     /// Its deliveries, by endpoint and round; one that was never tried is queued and has no tries.
     deliveries: Vec<DeliveryView>,
 }
 
 impl EventView {
-    /// An event with the deliveries of it that were tried.
-    pub(crate) fn new(record: EventRecord, deliveries: &[Delivery]) -> Self {
+    /// An event with the deliveries of it that were tried, as `caller` may see it.
+    pub(crate) fn new(record: EventRecord, deliveries: &[Delivery], caller: &Caller) -> Self {
+        let withheld = Withheld::of(&record, caller);
         let (state, reason) = standing(&record.recipients, deliveries);
         let endpoints = record.recipients.endpoints();
         Self {
@@ -132,10 +144,81 @@ impl EventView {
             resource: record.event.resource,
             occurred_at: record.event.at,
             recorded_at: record.recorded_at,
-            data: record.event.data,
+            data: withheld.is_none().then_some(record.event.data),
+            data_withheld: withheld,
+            callback: record.recipients.callback().map(CallbackView::from),
             state,
             reason,
             conflicts: record.conflicts,
+        }
+    }
+}
+
+/// Why the payload of an event is not shown.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Withheld {
+    /// It is personal data, which the key has no right to.
+    PersonalData,
+    /// It was personal data, and was erased when it had been delivered.
+    Erased,
+}
+
+impl Withheld {
+    fn of(record: &EventRecord, caller: &Caller) -> Option<Self> {
+        if !is_personal(&record.event.event_type) {
+            None
+        } else if record.event.data.as_str() == "null" {
+            Some(Self::Erased)
+        } else {
+            (!caller.sees_personal_data()).then_some(Self::PersonalData)
+        }
+    }
+}
+
+/// The place of a callback among what its wallet client is told.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CallbackView {
+    /// The wallet client.
+    #[schema(value_type = String)]
+    client: EndpointId,
+    /// Through which URL: the client's own for a SEP (`static`), one put for the customer (`registered`), or that of the
+    /// transaction (`transaction`).
+    via: &'static str,
+    /// The customer that it tells of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    customer: Option<String>,
+    /// The type that the customer's status is of.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    /// The transaction that it tells of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transaction: Option<String>,
+    /// Its place in the order, from 1: an earlier one of the same customer and type, or transaction, is settled first.
+    number: u64,
+}
+
+impl From<&Callback> for CallbackView {
+    fn from(callback: &Callback) -> Self {
+        let (customer, kind, transaction) = match &callback.line {
+            Line::Customer { customer, kind, .. } => (
+                Some(customer.to_string()),
+                kind.as_ref().map(ToString::to_string),
+                None,
+            ),
+            Line::Transaction { id } => (None, None, Some(id.to_string())),
+        };
+        Self {
+            client: callback.client.clone(),
+            via: match callback.via {
+                Via::Static { .. } => "static",
+                Via::Registered { .. } => "registered",
+                Via::Transaction { .. } => "transaction",
+            },
+            customer,
+            kind,
+            transaction,
+            number: callback.number,
         }
     }
 }

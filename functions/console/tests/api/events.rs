@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use shared::delivery::{Cause, End, SkipReason, State};
-use shared::event::{Chosen, Event, EventType, NoReceiver, Recipients, Role, SetAside};
-use shared::ids::Round;
+use shared::event::{
+    Callback, Chosen, Event, EventType, Json, Line, NoReceiver, Recipients, Role, Sep, SetAside,
+    Via,
+};
+use shared::ids::{CustomerId, Round};
 use shared::queue::task::DeliverTask;
 use shared::queue::{Queue, Task};
 
@@ -547,4 +550,84 @@ async fn the_deliveries_of_an_endpoint_that_did_not_get_through_are_listed() {
         .get("/v1/tenants/acme/endpoints/till/deliveries")
         .await;
     assert_eq!(elsewhere.body, json!({"data": [], "next_cursor": null}));
+}
+
+/// What `lobby` is told of the customer `cus_1`, for the `number`th time.
+fn told(number: u64) -> Recipients {
+    let client = endpoint_id("lobby");
+    Recipients::Callback(Callback {
+        client: client.clone(),
+        via: Via::Static { sep: Sep::Sep12 },
+        line: Line::Customer {
+            client: Some(client),
+            customer: CustomerId::parse("cus_1").expect("a valid id"),
+            kind: None,
+        },
+        number,
+    })
+}
+
+fn callback(id: &str, data: &str) -> Event {
+    Event {
+        event_type: EventType::parse("customer.status_changed").expect("a valid type"),
+        data: Json::parse(data.to_owned()).expect("valid JSON"),
+        resource: Some("cus_1".to_owned()),
+        ..event(id)
+    }
+}
+
+#[tokio::test]
+async fn what_wallets_are_told_is_shown_only_to_a_key_with_the_right() {
+    let world = World::start().await;
+    let plain = world.tenant("acme").await;
+    let right = world
+        .post("/v1/tenants/acme/keys", json!({"personal_data": true}))
+        .await
+        .text("/key");
+    let data = r#"{"id":"cus_1","status":"REJECTED","message":"hush"}"#;
+    world
+        .record_for("acme", callback("cb_1", data), told(1))
+        .await;
+    let nobody = Recipients::SetAside(SetAside::NoClient);
+    world
+        .record_for("acme", callback("cb_2", data), nobody)
+        .await;
+    world
+        .record_for("acme", callback("cb_3", "null"), told(2))
+        .await;
+    world.record("acme", "evt_1", &["shop"]).await;
+
+    let read = async |key: &str, id: &str| {
+        let answer = world
+            .call(key, "GET", &format!("{EVENTS}/{id}"), Value::Null)
+            .await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer
+    };
+    for key in [crate::support::OPERATOR, &plain] {
+        for id in ["cb_1", "cb_2"] {
+            let answer = read(key, id).await;
+            assert_eq!(answer.at("/data_withheld"), "personal_data", "{id}");
+            assert!(!answer.raw.contains("hush"), "{answer:?}");
+            assert!(answer.body.get("data").is_none(), "{answer:?}");
+        }
+        let listed = world.call(key, "GET", EVENTS, Value::Null).await;
+        assert!(!listed.raw.contains("hush"), "{listed:?}");
+    }
+    for id in ["cb_1", "cb_2"] {
+        let answer = read(&right, id).await;
+        assert!(answer.raw.contains(&format!(r#""data":{data}"#)), "{id}");
+        assert_eq!(answer.at("/data_withheld"), Value::Null, "{id}");
+    }
+    let erased = read(&right, "cb_3").await;
+    assert_eq!(erased.at("/data_withheld"), "erased");
+    let other = read(&plain, "evt_1").await;
+    assert_eq!(other.at("/data/amount"), 2500, "nobody's person");
+    assert_eq!(other.body.get("callback"), None);
+
+    let answer = read(&plain, "cb_1").await;
+    let place = json!({"client": "lobby", "via": "static", "customer": "cus_1", "number": 1});
+    assert_eq!(answer.at("/callback"), place);
+    assert_eq!(answer.at("/deliveries/0/endpoint"), "lobby");
+    assert_eq!(answer.at("/recipients"), json!([]));
 }

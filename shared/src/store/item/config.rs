@@ -32,6 +32,7 @@ const API_KEY: &str = "ak";
 const KEY_ID: &str = "id";
 const KEY_HASH: &str = "kh";
 const NAME: &str = "nm";
+const PERSONAL: &str = "pd";
 const FREE: &str = "fr";
 const TOLERANCE_S: &str = "tl";
 
@@ -313,7 +314,19 @@ pub(crate) fn new_key(key: &KeyRecord, hash: &str) -> Item {
     if let Some(label) = &key.label {
         item.insert(NAME.to_owned(), text(label));
     }
+    allow_personal(&mut item, key);
     item
+}
+
+/// The right to personal data is there or not; no value of it means that it is not.
+fn allow_personal(item: &mut Item, key: &KeyRecord) {
+    if key.personal_data {
+        item.insert(PERSONAL.to_owned(), text("shown"));
+    }
+}
+
+fn may_see_personal(fields: Fields<'_>) -> Result<bool, StoreError> {
+    Ok(fields.optional_text(PERSONAL)? == Some("shown"))
 }
 
 pub(crate) fn key(tenant: &TenantId, item: &Item) -> Result<KeyRecord, StoreError> {
@@ -322,6 +335,7 @@ pub(crate) fn key(tenant: &TenantId, item: &Item) -> Result<KeyRecord, StoreErro
         id: id(fields, KEY)?,
         tenant: tenant.clone(),
         label: fields.optional_text(NAME)?.map(str::to_owned),
+        personal_data: may_see_personal(fields)?,
         created_at: fields.time(CREATED)?,
     })
 }
@@ -340,6 +354,7 @@ pub(crate) fn new_credential(key: &KeyRecord, hash: &str) -> Item {
     let mut item = credential_key(hash).item();
     item.insert(TENANT.to_owned(), text(key.tenant.as_str()));
     item.insert(KEY_ID.to_owned(), text(key.id.as_str()));
+    allow_personal(&mut item, key);
     item
 }
 
@@ -350,6 +365,7 @@ pub(crate) fn credential(item: &Item) -> Result<Credential, StoreError> {
         scope: Scope::Tenant {
             tenant: fields.parsed(TENANT)?,
         },
+        personal_data: may_see_personal(fields)?,
     })
 }
 
