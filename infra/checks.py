@@ -9,7 +9,9 @@ import hmac
 import http.server
 import json
 import pathlib
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -75,10 +77,12 @@ def rafiki_is_valid(secret: str, headers: dict, body: bytes) -> bool:
 
 
 class Receiver:
-    """An HTTP server that keeps what it got. `/flaky` answers 500 twice for each webhook id, then 200; `/decide` rejects."""
+    """An HTTP server that keeps what it got. `/flaky` answers 500 twice for each webhook id, then 200; `/decide` rejects.
+    To a GET it is a business server, and answers `customer`, a JSON text."""
 
     def __init__(self):
         self.got = []
+        self.customer = b"{}"
         receiver = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -92,6 +96,12 @@ class Receiver:
                 self.send_header("content-length", str(len(answer)))
                 self.end_headers()
                 self.wfile.write(answer)
+
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header("content-length", str(len(receiver.customer)))
+                self.end_headers()
+                self.wfile.write(receiver.customer)
 
             def log_message(self, *_):
                 pass
@@ -111,6 +121,21 @@ def standard_webhook_is_valid(headers: dict, body: bytes) -> bool:
     content = f"{headers['webhook-id']}.{at}.".encode() + body
     want = "v1," + base64.b64encode(hmac.new(HOOK_KEY, content, hashlib.sha256).digest()).decode()
     return want in headers["webhook-signature"].split(" ") and abs(time.time() - int(at)) < 60
+
+
+def callback_is_valid(public_key: str, host: str, headers: dict, body: bytes) -> bool:
+    """Verifies a callback as SEP-12 says, with OpenSSL: Ed25519 over `<t>.<host>.<body>`, by the key of stellar.toml."""
+    at, _, signature = headers.get("signature", "").removeprefix("t=").partition(", s=")
+    raw = base64.b32decode(public_key + "=" * (-len(public_key) % 8))[1:33]
+    # The header of a SubjectPublicKeyInfo with an Ed25519 key (RFC 8410).
+    key = bytes.fromhex("302a300506032b6570032100") + raw
+    with tempfile.TemporaryDirectory() as folder:
+        files = {"key": key, "signature": base64.b64decode(signature), "message": f"{at}.{host}.".encode() + body}
+        for name, content in files.items():
+            pathlib.Path(folder, name).write_bytes(content)
+        command = ["openssl", "pkeyutl", "-verify", "-pubin", "-keyform", "DER", "-inkey", "key", "-rawin", "-in", "message", "-sigfile", "signature"]
+        verified = subprocess.run(command, cwd=folder, capture_output=True).returncode == 0
+    return verified and headers.get("x-stellar-signature") == headers["signature"] and abs(time.time() - int(at)) < 60
 
 
 def type_of(body: bytes) -> str | None:

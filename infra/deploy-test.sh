@@ -8,7 +8,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-functions=(ingest publish decide recover fanout deliver sweep console)
+functions=(ingest publish decide anchor recover fanout deliver sweep console)
 eval "$("$here/tools.sh" stack template)"
 export SAM_CLI_TELEMETRY=0 PYTHONDONTWRITEBYTECODE=1
 

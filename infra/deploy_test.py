@@ -10,6 +10,7 @@ import base64
 import http.client
 import json
 import os
+import re
 import sys
 import urllib.parse
 
@@ -18,7 +19,7 @@ import boto3
 import checks
 from checks import ASE_SECRET, FIXTURE, HOOK_SECRET, RAFIKI_EVENT, RAFIKI_SECRET, STRIPE_SECRET, Receiver, check, until
 
-FUNCTIONS = ("ingest", "publish", "decide", "recover", "fanout", "deliver", "sweep", "console")
+FUNCTIONS = ("ingest", "publish", "decide", "anchor", "recover", "fanout", "deliver", "sweep", "console")
 # How log lines of the platform begin.
 PLATFORM = ("START ", "END ", "REPORT ")
 
@@ -40,6 +41,8 @@ class Stack:
             door = "PublishUrl"
         elif path.endswith("/incoming-payments/decisions"):
             door = "DecideUrl"
+        elif re.search("/anchor/(rpc|transactions/[^/]+|customer/callback)$", path):
+            door = "AnchorUrl"
         else:
             door = "ConsoleUrl"
         host = urllib.parse.urlsplit(self.outputs.get("ApiUrl") or self.outputs[door]).netloc
@@ -183,6 +186,39 @@ def ase_decides(stack: Stack, receiver: Receiver, tag: str) -> None:
     check("and its door answers for itself", status == 405, status)
 
 
+def wallet_is_told(stack: Stack, receiver: Receiver, tag: str) -> None:
+    """Tells that a customer moved twice, and sees its wallet told both times, in order, signed."""
+    tenant, path = f"/v1/tenants/acme{tag}", f"/{tag}/wallet"
+    base = {"base_url": f"{receiver.url}/{tag}/business", "auth": {"type": "none"}}
+    status, answer = stack.operate("PUT", f"{tenant}/anchor", {"business_server": base})
+    check("an anchor is set up", status in (200, 201), f"{status} {answer}")
+    status, answer = stack.operate("PUT", f"{tenant}/anchor/signing-key", {})
+    key = answer.get("signing_key", "")
+    check("and has a signing key", key.startswith("G"), f"{status} {answer}")
+    urls = {"sep12": receiver.url + path}
+    status, answer = stack.operate("PUT", f"{tenant}/clients/lobby", {"domains": ["lobby.example"], "callback_urls": urls})
+    check("a wallet client is registered", status in (200, 201), f"{status} {answer}")
+    _, made = stack.operate("POST", f"{tenant}/keys", {})
+    headers = {"authorization": f"Bearer {made.get('key')}", "content-type": "application/json"}
+    deposit = json.dumps({"sep": "6", "kind": "deposit", "status": "incomplete", "client": "lobby"}).encode()
+    status, answer = stack.call("PUT", f"{tenant}/anchor/transactions/tx-{tag}", deposit, headers)
+    check("a transaction is put", status == 201, f"{status} {answer}")
+    params = {"transaction_id": f"tx-{tag}", "customer_id": "cus_1"}
+    call = json.dumps([{"jsonrpc": "2.0", "id": 1, "method": "notify_customer_info_updated", "params": params}]).encode()
+    moved, bodies = [], [b'{"id":"cus_1","status":"NEEDS_INFO"}', b'{"id":"cus_1", "status":"PROCESSING"}']
+    for receiver.customer in bodies:
+        status, answer = stack.call("POST", f"{tenant}/anchor/rpc", call, headers)
+        moved.append(answer[0].get("result", answer[0]).get("status") if status == 200 else answer)
+    check("it moves as its customer does", moved == ["pending_customer_info_update", "pending_anchor"], moved)
+    got = until(lambda: len(receiver.of(path)) >= 2 and receiver.of(path)) or []
+    check("the wallet is told both, in order, to the byte", [it[2] for it in got] == bodies, [it[2] for it in got])
+    host = urllib.parse.urlsplit(receiver.url).netloc
+    valid = [checks.callback_is_valid(key, host, it[1], it[2]) for it in got]
+    check("and signed by the published key", valid == [True, True], valid)
+    status, _ = stack.call("GET", f"{tenant}/anchor/rpc", None, headers)
+    check("and its door answers for itself", status == 405, status)
+
+
 def failing_receiver_is_retried(stack: Stack, receiver: Receiver, tag: str, event: str) -> None:
     """Sees the endpoint that failed twice get the event at its third try, and the operator see all of that."""
     path = f"/{tag}/flaky"
@@ -249,6 +285,7 @@ def main() -> None:
     event = billing_webhook_arrives(stack, receiver, tag)
     rafiki_event_arrives(stack, receiver, tag)
     ase_decides(stack, receiver, tag)
+    wallet_is_told(stack, receiver, tag)
     if event:
         failing_receiver_is_retried(stack, receiver, tag, event)
     if first:

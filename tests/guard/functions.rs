@@ -2,7 +2,7 @@
 
 use crate::{read, root};
 
-const DOORS: [&str; 4] = ["ingest", "publish", "decide", "console"];
+const DOORS: [&str; 5] = ["ingest", "publish", "decide", "anchor", "console"];
 /// Both in one binary, and an ASE's own deployment.
 const RECEIVER: &str = "receiver";
 const WORKERS: [&str; 4] = ["recover", "fanout", "deliver", "sweep"];
@@ -47,8 +47,8 @@ fn every_function_has_the_same_files() {
 fn the_members_stand_in_the_order_of_the_flow() {
     let manifest = read("Cargo.toml");
     let flow = [
-        "ingest", "publish", "decide", "recover", "fanout", "deliver", "sweep", "console",
-        "receiver", "local",
+        "ingest", "publish", "decide", "anchor", "recover", "fanout", "deliver", "sweep",
+        "console", "receiver", "local",
     ];
     let places: Vec<_> = flow
         .iter()

@@ -51,8 +51,8 @@ fn reader(queue: Queue) -> String {
     title(name.split('-').next().unwrap_or(name))
 }
 
-const FUNCTIONS: [&str; 8] = [
-    "ingest", "publish", "decide", "recover", "fanout", "deliver", "sweep", "console",
+const FUNCTIONS: [&str; 9] = [
+    "ingest", "publish", "decide", "anchor", "recover", "fanout", "deliver", "sweep", "console",
 ];
 
 /// What a function's root reads of its environment, by the readers of `shared::config` that it calls.

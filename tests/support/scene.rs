@@ -542,6 +542,10 @@ fn world(
             Shared(outside.platforms.clone()),
             effects.clone(),
         )),
+        business: Arc::new(Watched::new(
+            Shared(outside.platforms.clone()),
+            effects.clone(),
+        )),
         keyring: Arc::new(Keyring::parse(
             "scene:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
         )?),

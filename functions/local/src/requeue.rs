@@ -9,9 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
-use shared::delivery::{Delivery, State, VISIBILITY_MOST};
+use shared::delivery::{Delivery, DeliveryKey, State, VISIBILITY_MOST};
 use shared::ids::{EndpointId, EventId, Round, TenantId};
-use shared::queue::task::DeliverTask;
 use shared::queue::{Enqueue, Message, Task};
 use shared::store::dynamo::DynamoStore;
 use shared::store::{Deliveries, EventQuery, Events, Tenants};
@@ -75,7 +74,7 @@ async fn unfinished(
         .await
         .context("its deliveries")?;
     let chosen = read.value.recipients.endpoints().cloned();
-    let mut messages = Vec::new();
+    let mut queued = 0;
     for (endpoint, mut delivery) in latest(chosen, tried) {
         release(store, delivery.as_mut(), now).await?;
         let due = match delivery.as_ref().map(|delivery| delivery.state) {
@@ -85,28 +84,29 @@ async fn unfinished(
             Some(state) => state.due(),
             None => None,
         };
-        let task = Task::Deliver(DeliverTask {
-            tenant: tenant.clone(),
-            event: read.value.event.clone(),
-            endpoint,
-            round: delivery
-                .as_ref()
-                .map_or(Round::FIRST, |delivery| delivery.key.round),
-            hop: delivery.as_ref().map_or(0, |delivery| delivery.hop),
-            check: true,
-            guard: delivery.and_then(|delivery| delivery.guard),
-        });
+        let fresh = || {
+            let key = DeliveryKey {
+                tenant: tenant.clone(),
+                event: event.clone(),
+                endpoint,
+                round: Round::FIRST,
+            };
+            Delivery::new(key, None)
+        };
+        let delivery = delivery.unwrap_or_else(fresh);
+        let record = &read.value;
+        let task = Task::resume(&delivery, record.event.clone(), &record.recipients);
+        let queue = task.queue();
         let delay = due
+            .filter(|_| !queue.is_fifo())
             .map(|due| until(now, due).min(VISIBILITY_MOST))
             .unwrap_or_default();
-        messages.push(Message {
+        let message = Message {
             delay,
             ..task.encode()
-        });
-    }
-    let queued = messages.len();
-    if queued > 0 {
-        queues.send(shared::queue::Queue::Deliver, messages).await?;
+        };
+        queues.send(queue, vec![message]).await?;
+        queued += 1;
     }
     Ok(queued)
 }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use anchor::handler::Anchor;
 use aws_sdk_dynamodb::Client;
 use axum::Router;
 use axum::extract::Request;
@@ -59,6 +60,8 @@ pub struct Parts {
     pub transport: Arc<dyn Transport>,
     /// The way to the billing platforms' APIs.
     pub platforms: Arc<dyn Caller>,
+    /// The way to anchors' business servers.
+    pub business: Arc<dyn Caller>,
     /// What seals secrets in the table.
     pub keyring: Arc<Keyring>,
     /// Which addresses endpoints may have.
@@ -167,13 +170,24 @@ impl World {
             clock: clock.clone(),
         };
         let decide = Decide {
-            access,
+            access: access.clone(),
             tenants: store.clone(),
             endpoints: endpoints.clone(),
             endpoints_now: store.clone(),
             events: store.clone(),
             decisions: store.clone(),
             transport: parts.transport.clone(),
+            clock: clock.clone(),
+        };
+        let anchor = Anchor {
+            access,
+            anchors: store.clone(),
+            transactions: store.clone(),
+            registrations: store.clone(),
+            outbox: store.clone(),
+            queues: enqueue.clone(),
+            business: parts.business,
+            vetting: parts.vetting.clone(),
             clock: clock.clone(),
         };
         let console = Console {
@@ -198,6 +212,7 @@ impl World {
             ingest: ingest::handler::router(ingest),
             publish: publish::handler::router(publish),
             decide: decide::handler::router(decide),
+            anchor: anchor::handler::router(anchor),
             console: console::handler::router(console),
         }
         .on_one_port();
@@ -309,6 +324,7 @@ struct Doors {
     ingest: Router,
     publish: Router,
     decide: Router,
+    anchor: Router,
     console: Router,
 }
 
@@ -322,6 +338,9 @@ impl Doors {
             (_, ["v1", "tenants", _, "recovery", "attempts"]) => &self.ingest,
             (&Method::POST, ["v1", "tenants", _, "events"]) => &self.publish,
             (_, ["v1", "tenants", _, "incoming-payments", "decisions"]) => &self.decide,
+            (_, ["v1", "tenants", _, "anchor", "rpc"]) => &self.anchor,
+            (_, ["v1", "tenants", _, "anchor", "transactions", _]) => &self.anchor,
+            (_, ["v1", "tenants", _, "anchor", "customer", "callback"]) => &self.anchor,
             _ => &self.console,
         }
     }

@@ -7,7 +7,7 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
 use super::{Enqueue, Message, Queue, QueueError};
-use crate::delivery::{DeliveryKey, Guard};
+use crate::delivery::{Delivery, DeliveryKey, Guard};
 use crate::event::{Callback, Event, Line, Recipients, Role};
 use crate::ids::{EndpointId, EventId, Round, TenantId};
 use crate::platform::{Ignored, Thin};
@@ -228,6 +228,28 @@ pub enum DecodeError {
 }
 
 impl Task {
+    /// What takes a delivery up where it stands: whoever handles it reads the record first.
+    #[must_use]
+    pub fn resume(delivery: &Delivery, event: Event, recipients: &Recipients) -> Self {
+        let key = &delivery.key;
+        match CallbackTask::first(&key.tenant, &event.id, recipients) {
+            Some(first) => Self::Callback(CallbackTask {
+                round: key.round,
+                hop: delivery.hop,
+                ..first
+            }),
+            None => Self::Deliver(DeliverTask {
+                tenant: key.tenant.clone(),
+                event,
+                endpoint: key.endpoint.clone(),
+                round: key.round,
+                hop: delivery.hop,
+                check: true,
+                guard: delivery.guard.clone(),
+            }),
+        }
+    }
+
     /// The queue it goes to.
     #[must_use]
     pub fn queue(&self) -> Queue {

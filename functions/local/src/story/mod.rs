@@ -130,6 +130,7 @@ impl Story {
             dead: Arc::new(queues.dead_letters()),
             transport: far_side.clone(),
             platforms: far_side.clone(),
+            business: far_side.clone(),
             keyring: Arc::new(keyring),
             vetting: Vetting::default(),
             operator_key_hash: key_hash(&Secret::new(OPERATOR_KEY)),
