@@ -157,7 +157,7 @@ async fn the_flow_costs_what_the_budget_says() -> Result<()> {
         read,
     };
     let step = IntentStep {
-        ledger: Some(token(&ledger, None)),
+        ledgers: vec![token(&ledger, None)],
         ..IntentStep::alone(&planned, None)
     };
     assert_eq!(store.save_step(&acme(), &step, at(1)).await?, Saved::Stored);
@@ -171,7 +171,7 @@ async fn the_flow_costs_what_the_budget_says() -> Result<()> {
     table.meter.take();
     planned.retry.stage = Stage::Planned { at: at(9999) };
     let step = IntentStep {
-        ledger: Some(token(&ledger, Some(known.version))),
+        ledgers: vec![token(&ledger, Some(known.version))],
         ..IntentStep::alone(&planned, Some(read.version))
     };
     assert_eq!(store.save_step(&acme(), &step, at(1)).await?, Saved::Stored);

@@ -62,11 +62,11 @@ async fn a_step_with_a_ledger_that_is_made_again_is_no_lost_race() -> Result<()>
     for (n, fault) in (1..).zip(FAULTS) {
         let intent = intent(&format!("in_{n}"), 1, SignalKind::PaymentFailed);
         let step = IntentStep {
-            ledger: Some(LedgerStep {
+            ledgers: vec![LedgerStep {
                 token: "pm_1",
                 ledger: &ledger,
                 read,
-            }),
+            }],
             ..IntentStep::alone(&intent, None)
         };
         table.faults.next("TransactWriteItems", fault);
@@ -94,12 +94,12 @@ async fn a_step_that_collides_with_another_has_lost_its_race() -> Result<()> {
     );
     let alone = IntentStep::alone(&intent, None);
     let step = IntentStep {
-        ledger: Some(LedgerStep {
+        ledgers: vec![LedgerStep {
             token: "pm_1",
             ledger: &ledger,
             read: None,
-        }),
-        ..alone
+        }],
+        ..alone.clone()
     };
     for (operation, step) in [("PutItem", alone), ("TransactWriteItems", step)] {
         table.faults.next(operation, Fault::Contended);

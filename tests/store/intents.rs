@@ -159,11 +159,11 @@ fn ledger(invoice: &str, now: i64) -> TokenLedger {
 /// A step of an intent that was not there, with its token's ledger as it was `read`.
 fn step<'a>(intent: &'a Intent, ledger: &'a TokenLedger, read: Option<Version>) -> IntentStep<'a> {
     IntentStep {
-        ledger: Some(LedgerStep {
+        ledgers: vec![LedgerStep {
             token: "pm_1",
             ledger,
             read,
-        }),
+        }],
         ..IntentStep::alone(intent, None)
     }
 }

@@ -29,11 +29,15 @@ impl Recover {
                 return Ok(Disposition::Done);
             };
             let terms = self.terms_of(&tenant, &key).await?;
-            let token = self.token(&tenant, value.token()).await?;
-            let step = pull(&tenant, value, &pulled, &terms, token.ledger(), now);
+            let token = value.token().map(str::to_owned);
+            let mut tokens = self.tokens(&tenant, &token).await?;
+            let known = token.as_ref().and_then(|it| tokens.ledgers.remove(it));
+            let step = pull(&tenant, value, &pulled, &terms, known, now);
             if step.changed {
-                let ledger = token.step(step.ledger.as_ref());
-                let saved = self.save(&tenant, &step.intent, Some(version), ledger, now);
+                let changed = token.as_ref().zip(step.ledger.as_ref());
+                let ledgers = changed.map(|(token, ledger)| tokens.step(token, ledger));
+                let ledgers = ledgers.into_iter().collect();
+                let saved = self.save(&tenant, &step.intent, Some(version), ledgers, now);
                 if saved.await? == Saved::Lost {
                     continue;
                 }

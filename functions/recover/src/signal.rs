@@ -1,4 +1,6 @@
-//! A signal: joined into its intent, stored with what it changes for the token, and told.
+//! A signal: joined into its intent, stored with what it changes for the tokens, and told.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use shared::event::{Event, EventType};
@@ -7,29 +9,26 @@ use shared::platform::Ignored;
 use shared::queue::task::{IgnoredTask, PublishTask, RecordBackTask, SignalTask};
 use shared::queue::{Disposition, Message, Queue, Task};
 use shared::recovery::{Action, Intent, IntentKey, Terms, TokenLedger, join};
-use shared::store::{IntentStep, LedgerStep, Read, Saved, StoreError, Version};
+use shared::store::{IntentStep, LedgerStep, Saved, StoreError, Version};
 use tracing::{error, info};
 
 use crate::handler::{RACES, Recover, Trouble};
 use crate::record_back::settle;
 
-/// A token, with what is known of it and the state that was read in.
-pub(crate) struct Token(Option<(String, Option<Read<TokenLedger>>)>);
+/// What was read of tokens: the version of each ledger that is there.
+pub(crate) struct Tokens {
+    pub(crate) ledgers: BTreeMap<String, TokenLedger>,
+    versions: BTreeMap<String, Version>,
+}
 
-impl Token {
-    pub(crate) fn ledger(&self) -> Option<TokenLedger> {
-        let (_, read) = self.0.as_ref()?;
-        read.as_ref().map(|read| read.value.clone())
-    }
-
-    /// What a step makes of it, if it changes it.
-    pub(crate) fn step<'a>(&'a self, changed: Option<&'a TokenLedger>) -> Option<LedgerStep<'a>> {
-        let (token, read) = self.0.as_ref()?;
-        Some(LedgerStep {
+impl Tokens {
+    /// What a step makes of a token.
+    pub(crate) fn step<'a>(&self, token: &'a str, ledger: &'a TokenLedger) -> LedgerStep<'a> {
+        LedgerStep {
             token,
-            ledger: changed?,
-            read: read.as_ref().map(|read| read.version),
-        })
+            ledger,
+            read: self.versions.get(token).copied(),
+        }
     }
 }
 
@@ -44,16 +43,17 @@ impl Recover {
             let version = read.as_ref().map(|read| read.version);
             let joined = join(read.map(|read| read.value), &signal, now);
             let terms = self.terms_of(&tenant, &signal.intent).await?;
-            let token = self.token(&tenant, joined.token()).await?;
-            let mut step = joined.finish(&tenant, &signal, &terms, token.ledger(), now);
+            let tokens = self.tokens(&tenant, joined.tokens()).await?;
+            let mut step = joined.finish(&tenant, &signal, &terms, &tokens.ledgers, now);
             if let Some(intent) = step.intent.as_mut().filter(|_| step.changed)
                 && settle(intent, now)
             {
                 step.record_back = false;
             }
             if let Some(intent) = step.intent.as_ref().filter(|_| step.changed) {
-                let ledger = token.step(step.ledger.as_ref());
-                let saved = self.save(&tenant, intent, version, ledger, now);
+                let changed = step.ledgers.iter();
+                let ledgers = changed.map(|(token, ledger)| tokens.step(token, ledger));
+                let saved = self.save(&tenant, intent, version, ledgers.collect(), now);
                 if saved.await? == Saved::Lost {
                     continue;
                 }
@@ -109,16 +109,19 @@ impl Recover {
         Ok(terms.unwrap_or_default())
     }
 
-    pub(crate) async fn token(
+    pub(crate) async fn tokens(
         &self,
         tenant: &TenantId,
-        token: Option<&str>,
-    ) -> Result<Token, StoreError> {
-        let Some(token) = token else {
-            return Ok(Token(None));
-        };
-        let read = self.intents.ledger(tenant, token).await?;
-        Ok(Token(Some((token.to_owned(), read))))
+        tokens: impl IntoIterator<Item = &String>,
+    ) -> Result<Tokens, StoreError> {
+        let (mut ledgers, mut versions) = (BTreeMap::new(), BTreeMap::new());
+        for token in tokens {
+            if let Some(read) = self.intents.ledger(tenant, token).await? {
+                ledgers.insert(token.clone(), read.value);
+                versions.insert(token.clone(), read.version);
+            }
+        }
+        Ok(Tokens { ledgers, versions })
     }
 
     pub(crate) async fn save(
@@ -126,13 +129,13 @@ impl Recover {
         tenant: &TenantId,
         intent: &Intent,
         read: Option<Version>,
-        ledger: Option<LedgerStep<'_>>,
+        ledgers: Vec<LedgerStep<'_>>,
         now: Timestamp,
     ) -> Result<Saved, StoreError> {
         let step = IntentStep {
             intent,
             read,
-            ledger,
+            ledgers,
         };
         self.intents.save_step(tenant, &step, now).await
     }

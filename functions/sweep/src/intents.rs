@@ -116,14 +116,15 @@ impl Sweep {
             let events = step.events.iter().cloned();
             self.tell(tenant, events.map(|event| (event, None))).await?;
             let ledger = step.ledger.as_ref().zip(token.as_deref());
+            let ledger = ledger.map(|(ledger, token)| LedgerStep {
+                token,
+                ledger,
+                read,
+            });
             let stored = IntentStep {
                 intent: &step.intent,
                 read: Some(version),
-                ledger: ledger.map(|(ledger, token)| LedgerStep {
-                    token,
-                    ledger,
-                    read,
-                }),
+                ledgers: ledger.into_iter().collect(),
             };
             if self.intents.save_step(tenant, &stored, now).await? == Saved::Lost {
                 continue;

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::intent::more_left;
 use super::{
-    Charge, ChargeId, Decline, Details, Instrument, Order, Signal, SignalKind, Status, TriggeredBy,
+    Charge, ChargeId, Decline, Details, Instrument, Network, Order, Signal, SignalKind, Status,
+    TriggeredBy,
 };
 use crate::ids::ChargeKey;
 
@@ -72,6 +73,9 @@ pub struct Attempt {
     /// Which of our retries it answers, where the merchant said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<u32>,
+    /// The token that the merchant was told to charge with that retry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<String>,
     /// What we know of it, by status.
     pub facts: BTreeMap<Status, Fact>,
 }
@@ -92,6 +96,7 @@ impl Attempt {
             by_platform: !signal.by_merchant,
             triggered_by: charge.triggered_by,
             retry: charge.retry,
+            told: None,
             facts: BTreeMap::from([(charge.status, fact)]),
         })
     }
@@ -128,6 +133,7 @@ impl Attempt {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
         };
+        self.told = self.told.take().or(other.told);
         for (status, fact) in other.facts {
             match self.facts.remove(&status) {
                 Some(mut known) => {
@@ -191,6 +197,21 @@ impl Attempt {
     #[must_use]
     pub fn instrument(&self) -> Option<&Instrument> {
         self.known(|details| details.instrument.as_ref())
+    }
+
+    /// The token that was charged, as the latest signal that knows it says. Who reports a retry and names none charged the
+    /// one that was told.
+    #[must_use]
+    pub fn token(&self) -> Option<&str> {
+        let known = self.known(|details| details.instrument.as_ref()?.token.as_deref());
+        known.or(self.told.as_deref())
+    }
+
+    /// The network of the card that was charged, as far as it is known.
+    #[must_use]
+    pub fn network(&self) -> Network {
+        let card = self.instrument().and_then(|it| it.card.as_ref());
+        card.map(|card| card.network).unwrap_or_default()
     }
 
     /// The platform's id of the gateway it went through, as the latest signal that knows it says.

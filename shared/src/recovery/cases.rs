@@ -3,9 +3,9 @@
 use super::Lever::{Cancel, Pause, Resume, RetryNow};
 use super::SignalKind::{InvoiceCancelled, PaymentFailed, PaymentPending, PaymentSucceeded};
 use super::scene::Happening::{
-    Announces, Counts, Leaves, Passed, Pulled, Reported, Told, ToldAgain,
+    Announces, Answered, Charged, Counts, Leaves, Passed, Pulled, Reported, Told, ToldAgain,
 };
-use super::scene::{Happening, Invoice};
+use super::scene::{self, Happening, Invoice};
 use super::*;
 
 const HOUR: u32 = 3600;
@@ -539,46 +539,119 @@ fn two_invoices_of_one_token_are_never_due_at_once() {
     one.happen(&Told(PaymentFailed, 1));
     one.happen(&Passed(3 * HOUR));
     assert_eq!(standing(one.intent.as_ref()).0, "due 1.1");
-    // Another invoice of the same token, which knows the same ledger.
-    let mut other = Invoice::named("in_2", cascading());
-    other.now = one.now;
-    other.ledger = one.ledger.clone();
+    let mut other = one.beside("in_2", cascading());
     other.happen(&Told(PaymentFailed, 7));
     other.happen(&Pulled(RetryNow));
     other.happen(&Passed(60));
     assert_eq!(standing(other.intent.as_ref()).0, "planned");
-    let claimed = one.ledger.as_ref().and_then(|ledger| ledger.claim.clone());
-    let until = claimed.map(|claim| claim.until);
+    let claim = one
+        .cards()
+        .ledgers
+        .get("pm_1")
+        .and_then(|it| it.claim.clone());
+    let until = claim.map(|claim| claim.until);
     let due = other
         .intent
         .as_ref()
         .and_then(|intent| intent.retry.due_at());
     assert_eq!(due, until);
     // Once the first is answered, the token is free.
-    one.now = other.now;
-    one.ledger = other.ledger.clone();
     one.happen(&Reported(false));
-    other.ledger = one.ledger.clone();
     other.happen(&Passed(2 * HOUR));
     assert_eq!(standing(other.intent.as_ref()).0, "due 1.1");
+}
+
+/// The platform tells of a charge of this token so long after it was made.
+fn late(kind: SignalKind, charge: u8, token: &'static str, late_s: u32, hard: bool) -> Happening {
+    Charged(scene::Charged {
+        kind,
+        charge,
+        token,
+        named: true,
+        late_s,
+        hard,
+    })
+}
+
+/// When the token was charged, as is known of it.
+fn tries(invoice: &Invoice, token: &str) -> Vec<jiff::Timestamp> {
+    let cards = invoice.cards();
+    let ledger = cards.ledgers.get(token);
+    let tries = ledger.into_iter().flat_map(|it| it.tries.values());
+    tries.flatten().copied().collect()
 }
 
 #[test]
 fn a_retry_that_is_answered_by_another_card_leaves_the_first_ones_tries_as_they_were() {
     let mut invoice = Invoice::new(cascading());
-    let first = invoice.now;
+    let first = invoice.now();
     invoice.happen(&Told(PaymentFailed, 1));
     invoice.happen(&Passed(3 * HOUR));
-    let mut report = invoice.signal(PaymentFailed, Some("ch_other_card".to_owned()), Some(1));
-    let instrument = report
-        .charge
-        .as_mut()
-        .and_then(|charge| charge.details.instrument.as_mut());
-    if let Some(instrument) = instrument {
-        instrument.token = Some("pm_2".to_owned());
+    let answered = invoice.now();
+    assert_eq!(tries(&invoice, "pm_1"), [first, answered]);
+    invoice.happen(&Answered(scene::Answered {
+        paid: false,
+        other: Some("pm_2"),
+        named: true,
+        left: None,
+        hard: false,
+    }));
+    assert_eq!(tries(&invoice, "pm_1"), [first]);
+    assert_eq!(tries(&invoice, "pm_2"), [answered]);
+}
+
+#[test]
+fn a_late_charge_of_an_older_card_counts_for_that_card_wherever_it_is_charged() {
+    let cases = [
+        (
+            "a hard decline stops it",
+            PaymentFailed,
+            true,
+            "hard_declined",
+        ),
+        ("a decline is one more try", PaymentFailed, false, "due 1.1"),
+        ("a charge under way, too", PaymentPending, false, "due 1.1"),
+    ];
+    for (name, kind, hard, want) in cases {
+        let mut one = Invoice::new(cascading());
+        one.happen(&late(PaymentFailed, 1, "pm_2", 0, false));
+        // Its older card pays another invoice, whose retry is planned.
+        let mut other = one.beside("in_2", cascading());
+        other.happen(&Told(PaymentFailed, 7));
+        assert_eq!(standing(other.intent.as_ref()).0, "planned");
+        let before = tries(&one, "pm_1").len();
+        one.happen(&late(kind, 2, "pm_1", HOUR, hard));
+        assert_eq!(one.intent.as_ref().and_then(Intent::token), Some("pm_2"));
+        assert_eq!(tries(&one, "pm_1").len(), before + 1, "{name}");
+        assert_eq!(tries(&one, "pm_2").len(), 1, "{name}");
+        other.happen(&Passed(3 * HOUR));
+        assert_eq!(standing(other.intent.as_ref()).0, want, "{name}");
     }
-    invoice.take(report);
-    let ledger = invoice.ledger.expect("the first card's");
-    let tries: Vec<_> = ledger.tries.into_values().flatten().collect();
-    assert_eq!(tries, [first]);
+}
+
+#[test]
+fn a_late_success_of_an_older_card_takes_its_stop_back() {
+    let mut one = Invoice::new(cascading());
+    one.happen(&late(PaymentFailed, 1, "pm_1", 2 * HOUR, true));
+    one.happen(&late(PaymentFailed, 2, "pm_2", 0, false));
+    let stopped = |invoice: &Invoice| {
+        invoice
+            .cards()
+            .ledgers
+            .get("pm_1")
+            .map(TokenLedger::is_stopped)
+    };
+    assert_eq!(stopped(&one), Some(true));
+    one.happen(&late(PaymentSucceeded, 3, "pm_1", HOUR, false));
+    assert_eq!(stopped(&one), Some(false));
+}
+
+#[test]
+fn a_card_that_was_charged_before_the_first_failure_counts_from_then_on() {
+    let mut invoice = Invoice::new(cascading());
+    invoice.happen(&late(PaymentPending, 1, "pm_2", HOUR, false));
+    assert_eq!(invoice.cards().ledgers.len(), 0);
+    invoice.happen(&Told(PaymentFailed, 2));
+    assert_eq!(tries(&invoice, "pm_1").len(), 1);
+    assert_eq!(tries(&invoice, "pm_2").len(), 1);
 }

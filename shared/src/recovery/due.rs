@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::ledger::Claim;
 use super::timetable::{CLEAR_AFTER, Next};
 use super::told::Told;
-use super::{Ask, EndReason, Intent, Issue, Mode, Stage, Terms, TokenLedger};
+use super::{Ask, Attempt, EndReason, Intent, Issue, Mode, Stage, Terms, TokenLedger};
 use crate::event::Event;
 use crate::ids::TenantId;
 use crate::time::later;
@@ -223,11 +223,16 @@ impl Intent {
 
     fn issue(&mut self, terms: &Terms, asked: bool, now: Timestamp) -> Issue {
         let number = self.retry.told.saturating_add(1);
-        let instrument = self.instrument();
+        let token = self.token();
+        let of_token = |attempt: &&Attempt| attempt.token() == token;
+        let instrument = self
+            .by_time()
+            .filter(of_token)
+            .find_map(Attempt::instrument);
         let gateway = self.gateway();
         let what = Ask {
             money: self.left(),
-            token: instrument.and_then(|it| it.token.clone()),
+            token: token.map(str::to_owned),
             customer: instrument.and_then(|it| it.customer.clone()),
             payment_account: gateway.map(|it| terms.payment_account(it).to_owned()),
         };

@@ -343,7 +343,9 @@ impl Intent {
             self.platform_said = Some((signal.order.clone(), kind));
         }
         self.platform_tries = self.platform_tries.max(signal.tries.unwrap_or_default());
-        if let Some(attempt) = Attempt::of(signal) {
+        if let Some(mut attempt) = Attempt::of(signal) {
+            let told = attempt.retry.and_then(|retry| self.retry.token_of(retry));
+            attempt.told = told.map(str::to_owned);
             self.attribute(attempt);
         }
         self.state = match self.ending() {

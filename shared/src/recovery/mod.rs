@@ -43,6 +43,8 @@ pub use timetable::{CLEAR_AFTER, CLEAR_BEFORE, History, Next, timetable};
 pub use crate::event::recovery::TriggeredBy;
 
 #[cfg(test)]
+mod cards;
+#[cfg(test)]
 mod cases;
 #[cfg(test)]
 mod laws;

@@ -42,14 +42,18 @@ impl Intent {
 
     /// A retry of which it is known what came of it is told no more. Where that is only known by its time, the merchant may
     /// still make it until its deadline, and the next one waits for that.
-    fn settle_answered(&mut self) {
+    pub(super) fn settle_answered(&mut self) {
         let Some(issue) = &self.retry.open else {
             return;
         };
         let Some(answer) = self.answer(issue) else {
             return;
         };
-        self.retry.not_before = answer.retry.is_none().then_some(issue.deadline);
+        let guessed = answer.retry.is_none();
+        self.retry.not_before = guessed.then_some(issue.deadline);
+        let told = issue.what.token.clone().filter(|_| guessed);
+        let told = told.map(|token| (issue.number, token));
+        self.retry.guessed.extend(told);
         self.retry.open = None;
     }
 
@@ -154,10 +158,9 @@ impl Intent {
 
     /// The network of the card that was charged last, as far as it is known.
     fn network(&self) -> Network {
-        self.instrument()
-            .and_then(|instrument| instrument.card.as_ref())
-            .map(|card| card.network)
-            .unwrap_or_default()
+        let mut attempts = self.by_time();
+        let charged = attempts.find(|it| it.instrument().is_some());
+        charged.map(Attempt::network).unwrap_or_default()
     }
 
     /// The token that the merchant is told to charge, else the one that was charged last, where it is known: what all its
@@ -166,7 +169,12 @@ impl Intent {
     pub fn token(&self) -> Option<&str> {
         let told = self.retry.open.as_ref();
         let told = told.and_then(|issue| issue.what.token.as_deref());
-        told.or_else(|| self.instrument()?.token.as_deref())
+        let charged = || {
+            let mut attempts = self.by_time();
+            let known = |it: &&Attempt| it.instrument().is_some() || it.token().is_some();
+            attempts.find(known)?.token()
+        };
+        told.or_else(charged)
     }
 
     /// The retry that the merchant was told to make, if nothing is known that came of it.
@@ -202,7 +210,8 @@ impl Intent {
                     && self.answer(issue).is_none())
     }
 
-    /// Enters what is known of this invoice's charges of `token` into what is known of that token.
+    /// Enters what is known of this invoice's charges of `token` into what is known of that token. Doing so again changes
+    /// nothing, and what was entered before of the same charges is replaced.
     pub(super) fn enter(
         &self,
         token: Option<&str>,
@@ -211,22 +220,23 @@ impl Intent {
         now: Timestamp,
     ) {
         // A charge whose token nobody told may have been this one's.
-        let of_token = |attempt: &&Attempt| {
-            let known = attempt.instrument().and_then(|it| it.token.as_deref());
-            known.is_none() || known == token
-        };
-        let attempts: Vec<_> = self.attempts.iter().filter(of_token).collect();
-        if self.network() != Network::Unknown {
-            ledger.network = self.network();
+        let of_token = |attempt: &&Attempt| attempt.token().is_none() || attempt.token() == token;
+        let attempts: Vec<_> = self.by_time().filter(of_token).collect();
+        let surely = |attempt: &&&Attempt| attempt.token() == token;
+        let mut networks = attempts.iter().filter(surely).map(|it| it.network());
+        if let Some(network) = networks.find(|it| *it != Network::Unknown) {
+            ledger.network = network;
         }
-        let told = self.unanswered().map(|issue| issue.at);
+        let asked = self.token() == token;
+        let told = self.unanswered().filter(|_| asked).map(|issue| issue.at);
         let made = attempts.iter().filter_map(|attempt| attempt.made_at());
         ledger.set(&self.key, made.chain(told), now);
         for attempt in attempts {
             let Some(at) = attempt.made_at() else {
                 continue;
             };
-            if attempt.facts.contains_key(&Status::Succeeded) {
+            // What stopped a card is not over because another one paid.
+            if surely(&&attempt) && attempt.facts.contains_key(&Status::Succeeded) {
                 ledger.paid_at = ledger.paid_at.max(Some(at));
             }
             let hard = attempt

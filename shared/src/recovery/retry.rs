@@ -1,5 +1,7 @@
 //! Where the retries of an intent stand: planned, told to the merchant, unanswered, or at an end.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +27,9 @@ pub struct Retry {
     /// invoice, it may still be made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open: Option<Issue>,
+    /// The tokens of those whose answer is known by its time only: a report of one of them that names no token is of that.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub guessed: BTreeMap<u32, String>,
     /// The next one is not told before this time, since the last one may be made until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
@@ -82,6 +87,15 @@ impl Retry {
         } else {
             Stage::Due(issue)
         };
+    }
+
+    /// The token that the merchant was told to charge with this retry, as far as it is still known.
+    pub(super) fn token_of(&self, retry: u32) -> Option<&str> {
+        let open = self.open.as_ref().filter(|open| open.number == retry);
+        match open {
+            Some(open) => open.what.token.as_deref(),
+            None => self.guessed.get(&retry).map(String::as_str),
+        }
     }
 
     /// Keeps a plan.

@@ -1,9 +1,11 @@
 //! One signal, one step: joined into its intent, with what that means for the retries and the events to tell.
 //!
 //! A step has two halves, since what all invoices of a token share can only be read once the token is known: [`join`], then
-//! [`Joined::finish`].
+//! [`Joined::finish`]. Every token whose charges the signal may change has its ledger in the step; retries are planned by
+//! that of the token that would be charged.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
@@ -21,15 +23,20 @@ pub struct Joined {
     intent: Option<Intent>,
     changed: bool,
     action: Action,
+    tokens: Vec<String>,
 }
+
+/// So many ledgers take part in a step at most. More than three do only where the first failure of an invoice comes after
+/// charges of other cards.
+const TOKENS_MOST: usize = 8;
 
 /// What a signal leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// The intent as it stands now; `None` where the signal says nothing of an invoice.
     pub intent: Option<Intent>,
-    /// What is known of the token now, if that changed: it is stored together with the intent.
-    pub ledger: Option<TokenLedger>,
+    /// What is known of each token now, where that changed: it is stored together with the intent.
+    pub ledgers: BTreeMap<String, TokenLedger>,
     /// Whether the intent must be stored: a signal seen before changes nothing.
     pub changed: bool,
     /// What the signal calls for.
@@ -52,21 +59,55 @@ pub fn join(known: Option<Intent>, signal: &Signal, now: Timestamp) -> Joined {
             intent: known,
             changed: false,
             action: Action::InvalidAction,
+            tokens: Vec::new(),
         };
     }
+    let failed_before = known.as_ref().is_some_and(Intent::has_failed);
     let seen = known
         .as_ref()
         .is_some_and(|intent| intent.has_seen(&signal.id));
     let mut intent = known.or_else(|| Intent::open(signal, now));
     let changed = !seen && intent.is_some();
+    let mut tokens = Vec::new();
     if let Some(intent) = intent.as_mut().filter(|_| changed) {
         intent.join(&answering(signal, intent), now);
+        let told = intent.token().map(str::to_owned);
+        intent.settle_answered();
+        tokens = tokens_of(intent, signal, told, failed_before);
     }
     Joined {
         intent,
         changed,
         action,
+        tokens,
     }
+}
+
+/// The tokens whose ledgers a signal may change, that of the next charge first: beside it those of the retry that was told,
+/// and of the signal's own charge, which may be of an older card. Charges count from the first failure of the invoice on;
+/// whatever was charged before it is entered then.
+fn tokens_of(
+    intent: &Intent,
+    signal: &Signal,
+    told: Option<String>,
+    failed_before: bool,
+) -> Vec<String> {
+    if !intent.has_failed() {
+        return Vec::new();
+    }
+    // What else is known of the charge may say more of its token than the signal does.
+    let charged = signal.charge.as_ref().and_then(|it| intent.attempt(it));
+    let earlier = intent.by_time().filter(|_| !failed_before);
+    let charged = charged.into_iter().chain(earlier);
+    let charged = charged.filter_map(|attempt| attempt.token().map(str::to_owned));
+    let next = intent.token().map(str::to_owned);
+    let mut tokens: Vec<String> = Vec::new();
+    for token in next.into_iter().chain(told).chain(charged) {
+        if tokens.len() < TOKENS_MOST && !tokens.contains(&token) {
+            tokens.push(token);
+        }
+    }
+    tokens
 }
 
 /// Who made the charge: as far as is known, else as the signal itself says.
@@ -98,32 +139,33 @@ fn answering<'a>(signal: &'a Signal, intent: &Intent) -> Cow<'a, Signal> {
 }
 
 impl Joined {
-    /// The token of which all that is known must be read before the step is finished, if any.
+    /// The tokens of which all that is known must be read before the step is finished, each once. None where no charge of
+    /// the invoice ever failed.
     #[must_use]
-    pub fn token(&self) -> Option<&str> {
-        let intent = self.intent.as_ref().filter(|_| self.changed)?;
-        intent.has_failed().then(|| intent.token()).flatten()
+    pub fn tokens(&self) -> &[String] {
+        &self.tokens
     }
 
-    /// Works out what the signal means for the retries, on the `terms` of the billing account, and what is told.
+    /// Works out what the signal means for the retries, on the `terms` of the billing account, and what is told. `known` is
+    /// what was read of [`tokens`](Self::tokens), without those of which nothing is known.
     #[must_use]
     pub fn finish(
         self,
         tenant: &TenantId,
         signal: &Signal,
         terms: &Terms,
-        ledger: Option<TokenLedger>,
+        known: &BTreeMap<String, TokenLedger>,
         now: Timestamp,
     ) -> Step {
-        let token = self.token().map(str::to_owned);
         let Self {
             intent,
             changed,
             action,
+            tokens,
         } = self;
         let mut step = Step {
             intent,
-            ledger: None,
+            ledgers: BTreeMap::new(),
             changed,
             action,
             events: Vec::new(),
@@ -133,13 +175,17 @@ impl Joined {
             return step;
         };
         if changed {
-            let known = ledger.unwrap_or_default();
-            let mut ledger = known.clone();
-            intent.enter(token.as_deref(), &mut ledger, terms, now);
-            intent.plan(signal, terms, &ledger);
-            // Once more: a retry that is answered gives its claim back.
-            intent.enter(token.as_deref(), &mut ledger, terms, now);
-            step.ledger = (token.is_some() && ledger != known).then_some(ledger);
+            let known = |token: &str| known.get(token).cloned().unwrap_or_default();
+            let entered = |token: Option<&str>| {
+                let mut ledger = token.map(known).unwrap_or_default();
+                intent.enter(token, &mut ledger, terms, now);
+                ledger
+            };
+            let next = entered(intent.token());
+            let ledgers = tokens.iter().map(|it| (it.clone(), entered(Some(it))));
+            let new = ledgers.filter(|(token, ledger)| *ledger != known(token));
+            step.ledgers = new.collect();
+            intent.plan(signal, terms, &next);
             if let Some(charge) = to_record_back(intent, signal, terms) {
                 intent.record_back = Some(RecordBack {
                     state: Recording::Waiting,

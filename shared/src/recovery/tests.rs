@@ -1,6 +1,6 @@
 //! What one step promises, and the law that the order of arrival does not matter.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -72,7 +72,7 @@ fn signal(id: &str, second: i64, kind: SignalKind, charge: Option<&str>) -> Sign
 }
 
 fn step(known: Option<Intent>, signal: &Signal, now: Timestamp) -> Step {
-    join(known, signal, now).finish(&tenant(), signal, &Terms::default(), None, now)
+    join(known, signal, now).finish(&tenant(), signal, &Terms::default(), &BTreeMap::new(), now)
 }
 
 fn run(signals: &[Signal]) -> (Option<Intent>, Vec<String>) {
@@ -237,7 +237,7 @@ fn a_signal_without_meaning_for_recovery_makes_no_intent() {
         got,
         Step {
             intent: None,
-            ledger: None,
+            ledgers: BTreeMap::new(),
             changed: false,
             action: Action::InvalidAction,
             events: vec![],

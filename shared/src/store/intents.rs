@@ -8,14 +8,14 @@ use crate::ids::TenantId;
 use crate::recovery::{Intent, IntentKey, State, TokenLedger};
 
 /// What one step leaves behind; all of it is written, or nothing.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct IntentStep<'a> {
     /// The intent as it stands now.
     pub intent: &'a Intent,
     /// The state it was read in; `None`: it was not there.
     pub read: Option<Version>,
-    /// What the step changes for all invoices of the token, if it does.
-    pub ledger: Option<LedgerStep<'a>>,
+    /// What the step changes for all invoices of its tokens; of each token once.
+    pub ledgers: Vec<LedgerStep<'a>>,
 }
 
 impl<'a> IntentStep<'a> {
@@ -25,7 +25,7 @@ impl<'a> IntentStep<'a> {
         Self {
             intent,
             read,
-            ledger: None,
+            ledgers: Vec::new(),
         }
     }
 }
@@ -64,8 +64,7 @@ pub trait Intents: Send + Sync {
         token: &str,
     ) -> Result<Option<Read<TokenLedger>>, StoreError>;
 
-    /// Writes an intent, and the ledger of its token where the step has one, if both are still as they were read; else
-    /// neither. Intents that ended expire, open ones never do. A ledger expires once no try in it counts any more,
+    /// Writes an intent, and the ledgers that the step has, if all are still as they were read; else none of them. Intents that ended expire, open ones never do. A ledger expires once no try in it counts any more,
     /// unless the token must not be charged again: then it is kept for 400 days.
     ///
     /// # Errors

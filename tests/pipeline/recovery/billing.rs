@@ -87,11 +87,17 @@ pub(crate) fn body(invoice: &str, charge: &Charge) -> Result<Value> {
 
 /// Posts what the site tells of a charge of `invoice`.
 pub(crate) async fn tell(scene: &Scene, invoice: &str, charge: &Charge) -> Result<Answer> {
+    post(scene, &body(invoice, charge)?).await
+}
+
+/// Posts what the site tells.
+pub(crate) async fn post(scene: &Scene, body: &Value) -> Result<Answer> {
     let request = Request::builder()
         .method("POST")
         .uri("/v2/webhooks/revenue_recovery/pro_1/cb_1")
         .header("content-type", "application/json")
         .header("authorization", AUTHORIZATION);
-    let body = body(invoice, charge)?.to_string();
-    scene.send(request.body(Body::from(body))?).await
+    scene
+        .send(request.body(Body::from(body.to_string()))?)
+        .await
 }

@@ -1,6 +1,7 @@
 //! Revenue recovery through the whole path.
 
 mod billing;
+mod cards;
 mod chargebee;
 mod concurrency;
 mod crash;

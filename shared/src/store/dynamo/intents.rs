@@ -50,20 +50,20 @@ impl Intents for DynamoStore {
         let key = item::intent_key(tenant, &step.intent.key);
         let ttl = step.intent.state.ended().then(|| self.expiry(now));
         let intent = item::new_intent(tenant, step.intent, step.read, self.entropy.bytes(), ttl);
-        let Some(ledger) = &step.ledger else {
+        if step.ledgers.is_empty() {
             return self.save(&key, intent, step.read).await;
-        };
-        let ledger_item = item::new_ledger(tenant, ledger, expiry(ledger, now));
+        }
         if !item::fits(&intent) {
             return Err(key.too_large());
         }
-        if !item::fits(&ledger_item) {
-            return Err(item::ledger_key(tenant, ledger.token).too_large());
+        let mut writes = vec![self.putting(intent, Some(item::unchanged(step.read)))];
+        for ledger in &step.ledgers {
+            let item = item::new_ledger(tenant, ledger, expiry(ledger, now));
+            if !item::fits(&item) {
+                return Err(item::ledger_key(tenant, ledger.token).too_large());
+            }
+            writes.push(self.putting(item, Some(item::unchanged(ledger.read))));
         }
-        let writes = vec![
-            self.putting(intent, Some(item::unchanged(step.read))),
-            self.putting(ledger_item, Some(item::unchanged(ledger.read))),
-        ];
         Ok(match self.transact_once(writes).await? {
             Tried::Ended(Committed::Done) => Saved::Stored,
             Tried::Ended(Committed::Refused { .. }) | Tried::Collided(_) => Saved::Lost,
