@@ -324,8 +324,8 @@ fn what_needs_somebody_is_alarmed_by_the_field_that_the_code_logs_and_explained(
     let readme = read("infra/README.md");
     let row = readme
         .lines()
-        .find(|line| line.starts_with("| `recovery` |"));
-    let row = row.expect("infra/README.md explains the alarm `recovery`");
+        .find(|line| line.starts_with("| `needs-somebody` |"));
+    let row = row.expect("infra/README.md explains the alarm `needs-somebody`");
     let mut all = BTreeSet::new();
     for function in FUNCTIONS {
         let code = files(&format!("functions/{function}/src"), ".rs");

@@ -4,7 +4,7 @@
 //! Paths and shapes are derived from the handlers and the views; what all of them share (the key, the problems, the
 //! form of ids) is added here once. A test holds the document and the router together.
 
-mod anchor;
+mod anchors;
 mod decisions;
 mod doors;
 mod events;
@@ -20,8 +20,8 @@ use utoipa::{Modify, OpenApi as Derive};
 
 use axum::http::StatusCode;
 
-use anchor::Anchor;
-pub use anchor::PATHS as ANCHOR_PATHS;
+use anchors::Anchors;
+pub use anchors::PATHS as ANCHOR_PATHS;
 use decisions::Decisions;
 use doors::Events;
 use reports::Reports;
@@ -95,7 +95,7 @@ pub fn document() -> Value {
         quarantine::delete,
     ),
     security(("key" = [])),
-    modifiers(&Webhooks, &Reports, &Events, &Decisions, &Anchor, &Shared),
+    modifiers(&Webhooks, &Reports, &Events, &Decisions, &Anchors, &Shared),
 )]
 struct Document;
 

@@ -7,7 +7,7 @@ use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::PathItem;
 
 /// Adds the routes.
-pub(super) struct Anchor;
+pub(super) struct Anchors;
 
 /// The routes that are another function's than this one's.
 pub const PATHS: [&str; 3] = [
@@ -16,7 +16,7 @@ pub const PATHS: [&str; 3] = [
     "/v1/tenants/{tenant}/anchor/customer/callback",
 ];
 
-impl Modify for Anchor {
+impl Modify for Anchors {
     fn modify(&self, document: &mut OpenApi) {
         for (path, item) in PATHS.into_iter().zip([rpc(), transactions(), callback()]) {
             let item: PathItem = serde_json::from_value(item)
@@ -198,8 +198,8 @@ fn transactions() -> Value {
             "description": "A status that changes is told to the wallet client that owns the transaction; the first one is not.",
             "security": [{"key": []}],
             "parameters": [
-                {"name": "If-Match", "in": "header", "description": "Only if it is in this state (`ETag`).", "schema": {"type": "string"}},
-                {"name": "If-None-Match", "in": "header", "description": "`*`: only if it is new.", "schema": {"type": "string"}},
+                {"name": "If-Match", "in": "header", "required": false, "description": "Only if it is in this state (`ETag`).", "schema": {"type": "string"}},
+                {"name": "If-None-Match", "in": "header", "required": false, "description": "`*`: only if it is new.", "schema": {"type": "string"}},
             ],
             "requestBody": {
                 "required": true,
