@@ -4,7 +4,8 @@
 //! ```text
 //! billing platform -> ingest -> q:recover -> recover -> q:fanout -> fanout -> q:deliver -> deliver -> endpoint
 //! payment backend  -> publish -> q:fanout
-//!                            sweep: due retries -> q:fanout, parked deliveries -> q:deliver, dead letters -> table
+//!                            sweep: due retries -> q:fanout, parked deliveries -> q:deliver,
+//!                                   unsent callbacks -> q:deliver-ordered, dead letters -> table
 //! payment backend  -> decide -> ASE, and back
 //! operator         -> console: tenants, keys, endpoints, billing accounts; events, deliveries, replay
 //! ```

@@ -267,6 +267,7 @@ fn sends(function: &str) -> BTreeSet<Queue> {
         ("RecordBack", Queue::Recover),
         ("Publish", Queue::Fanout),
         ("Deliver", Queue::Deliver),
+        ("Callback", Queue::DeliverOrdered),
     ];
     let code: String = files(&format!("functions/{function}/src"), ".rs")
         .iter()

@@ -11,6 +11,7 @@ mod fanout;
 mod happy;
 mod isolation;
 mod locked;
+mod outbox;
 mod publish;
 mod quarantine;
 mod rafiki;

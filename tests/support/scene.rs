@@ -496,7 +496,10 @@ impl Scene {
     }
 
     /// A store that seals with a key that nothing here opens.
-    fn store_of_another_key(&self) -> Result<DynamoStore> {
+    ///
+    /// # Errors
+    /// None that a test can do anything about.
+    pub fn store_of_another_key(&self) -> Result<DynamoStore> {
         let keys = Keyring::parse("lost:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=")?;
         let (keys, entropy) = (Arc::new(keys), Arc::new(SeededEntropy::new(8)));
         let kept_for = SignedDuration::from_hours(24);

@@ -147,6 +147,7 @@ impl World {
             due_intents: store.clone(),
             intents: store.clone(),
             terms: store.clone(),
+            outbox: store.clone(),
             queues: enqueue.clone(),
             dead: parts.dead,
             quarantine: store.clone(),

@@ -1,4 +1,5 @@
-//! One run: due deliveries to `q:deliver`, due intents to `q:fanout`, dead letters to quarantine.
+//! One run: due deliveries to their queue, due intents to `q:fanout`, callbacks that were left to
+//! `q:deliver-ordered.fifo`, dead letters to quarantine.
 //!
 //! A delivery is sent before its record says so. Dying between the two sends it again in the next minute; the
 //! message carries `check` and the record's hop, so `deliver` sees what is left to do.
@@ -10,11 +11,11 @@ use futures::join;
 use jiff::SignedDuration;
 use shared::delivery::{Delivery, DeliveryKey, State};
 use shared::problem::chain;
-use shared::queue::task::{DeliverTask, send};
+use shared::queue::task::{CallbackTask, DeliverTask, send};
 use shared::queue::{Enqueue, Lease, Queue, QueueError, Task};
 use shared::store::{
-    AccountTerms, Cause, Deliveries, DueIntents, Events, Intents, Quarantine, Quarantined, Read,
-    StoreError,
+    AccountTerms, Cause, Deliveries, DueIntents, EventRecord, Events, Intents, Outbox, Quarantine,
+    Quarantined, Read, StoreError,
 };
 use shared::time::Clock;
 use tracing::{error, info, warn};
@@ -31,6 +32,8 @@ pub struct Sweep {
     pub intents: Arc<dyn Intents>,
     /// What billing accounts agreed on.
     pub terms: Arc<dyn AccountTerms>,
+    /// Callbacks that may not be on their queue.
+    pub outbox: Arc<dyn Outbox>,
     /// Where due deliveries and events go.
     pub queues: Arc<dyn Enqueue>,
     /// What the queues gave up.
@@ -48,6 +51,8 @@ pub struct Swept {
     pub unparked: usize,
     /// Intents that time moved on.
     pub advanced: usize,
+    /// Callbacks that were left, put on their queue.
+    pub unsent: usize,
     /// Dead letters moved to the table.
     pub dead_letters: usize,
 }
@@ -77,13 +82,14 @@ impl Sweep {
     /// [`Trouble`] if the table or a queue fails; nothing is lost by it.
     pub async fn run(&self) -> Result<Swept, Trouble> {
         let (mut swept, mut first) = (Swept::default(), None);
-        let mut other = None;
-        let (advanced, ()) = join!(
-            self.advance_all(&mut other),
+        let (mut of_intents, mut of_callbacks) = (None, None);
+        let (advanced, unsent, ()) = join!(
+            self.advance_all(&mut of_intents),
+            self.send_all(&mut of_callbacks),
             self.unpark_all(&mut swept, &mut first)
         );
-        swept.advanced = advanced;
-        first = first.or(other);
+        (swept.advanced, swept.unsent) = (advanced, unsent);
+        first = first.or(of_intents).or(of_callbacks);
         for queue in Queue::ALL {
             match self.bury(queue).await {
                 Ok(buried) => swept.dead_letters += buried,
@@ -94,6 +100,7 @@ impl Sweep {
             info!(
                 unparked = swept.unparked,
                 advanced = swept.advanced,
+                unsent = swept.unsent,
                 dead_letters = swept.dead_letters,
                 "swept"
             );
@@ -139,7 +146,7 @@ impl Sweep {
             return Ok(false);
         };
         match self.events.event(&key.tenant, &key.event).await? {
-            Some(read) => send(self.queues.as_ref(), [task(&delivery, read.value.event)]).await?,
+            Some(read) => send(self.queues.as_ref(), [task(&delivery, read.value)]).await?,
             // Expired with its retention: there is nothing left to deliver.
             None => {
                 warn!(
@@ -209,10 +216,22 @@ pub(crate) fn note(trouble: Trouble, first: &mut Option<Trouble>) {
     first.get_or_insert(trouble);
 }
 
-fn task(delivery: &Delivery, event: shared::event::Event) -> Task {
+/// What takes a parked delivery up again: a message of its event, or, of a callback, one that names it.
+fn task(delivery: &Delivery, of: EventRecord) -> Task {
+    if let Some(callback) = of.recipients.callback() {
+        return Task::Callback(CallbackTask {
+            tenant: delivery.key.tenant.clone(),
+            event: delivery.key.event.clone(),
+            client: delivery.key.endpoint.clone(),
+            line: callback.line.clone(),
+            round: delivery.key.round,
+            hop: delivery.hop,
+            after: None,
+        });
+    }
     Task::Deliver(DeliverTask {
         tenant: delivery.key.tenant.clone(),
-        event,
+        event: of.event,
         endpoint: delivery.key.endpoint.clone(),
         round: delivery.key.round,
         hop: delivery.hop,

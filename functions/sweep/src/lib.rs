@@ -1,5 +1,6 @@
-//! `sweep`: every minute it puts parked deliveries that are due back on their queue, and moves what the queues gave
-//! up to the table. Overlapping runs are harmless.
+//! `sweep`: every minute it puts parked deliveries that are due back on their queue, sends callbacks that were left, tells
+//! of retries that are due, and moves what the queues gave up to the table. Overlapping runs are harmless.
 
 pub mod handler;
 mod intents;
+mod outbox;

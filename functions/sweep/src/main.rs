@@ -24,7 +24,8 @@ async fn main() -> anyhow::Result<()> {
     let queues = settings
         .queue(Queue::Fanout)
         .zip(settings.queue(Queue::Deliver))
-        .map(<[_; 2]>::from);
+        .zip(settings.queue(Queue::DeliverOrdered))
+        .map(|((fanout, deliver), ordered)| [fanout, deliver, ordered]);
     let dead = Queue::ALL.map(|queue| settings.dead_letters(queue));
     let dead: Option<Vec<_>> = dead.into_iter().collect();
     let found = table
@@ -50,6 +51,7 @@ async fn main() -> anyhow::Result<()> {
         due_intents: store.clone(),
         intents: store.clone(),
         terms: store.clone(),
+        outbox: store.clone(),
         queues: Arc::new(SqsQueues::new(clients.sqs(), queues)),
         dead: Arc::new(SqsQueues::new(clients.sqs(), dead)),
         quarantine: store,
