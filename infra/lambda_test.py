@@ -161,6 +161,34 @@ def walk(functions: Functions, receiver: Receiver) -> None:
     check("and so did the account servicing entity", valid, f"{len(arrived)} of outgoing_payment.created")
 
 
+def tell(functions: Functions, receiver: Receiver) -> None:
+    """A call to anchor, which asks the business server, and the callback through deliver."""
+    tenant, client = "/v1/tenants/acme", {"domains": ["lobby.example"], "callback_urls": {"sep12": f"{receiver.url}/wallet"}}
+    base = {"base_url": f"{receiver.url}/business", "auth": {"type": "none"}}
+    for name, path, value in (
+        ("console-anchor", f"{tenant}/anchor", {"business_server": base}),
+        ("console-signing-key", f"{tenant}/anchor/signing-key", {}),
+        ("console-client", f"{tenant}/clients/lobby", client),
+    ):
+        answer = functions.http("console", name, "PUT", path, value)
+        check(f"console: PUT {path}", answer.get("statusCode") in (200, 201), answer.get("statusCode", answer))
+    made = functions.http("console", "console-anchor-key", "POST", f"{tenant}/keys", {})
+    key = json.loads(made.get("body") or "{}").get("key", "none")
+    deposit = {"sep": "6", "kind": "deposit", "status": "incomplete", "client": "lobby"}
+    answer = functions.http("anchor", "anchor-put", "PUT", f"{tenant}/anchor/transactions/tx-1", deposit, key)
+    check("anchor: a transaction", answer.get("statusCode") == 201, answer.get("statusCode", answer))
+    receiver.customer = b'{"id":"cus_1","status":"NEEDS_INFO"}'
+    params = {"transaction_id": "tx-1", "customer_id": "cus_1"}
+    call = {"jsonrpc": "2.0", "id": 1, "method": "notify_customer_info_updated", "params": params}
+    answer = functions.http("anchor", "anchor-call", "POST", f"{tenant}/anchor/rpc", call, key)
+    told = json.loads(answer.get("body") or "{}")
+    check("anchor: a call", told.get("result", {}).get("status") == "pending_customer_info_update", told or answer)
+    count, answer = functions.batch("DELIVER_ORDERED", "deliver")
+    check(f"deliver: a batch of {count} in order", count == 1 and answer.get("batchItemFailures") == [], json.dumps(answer))
+    got = [it[2] for it in receiver.of("/wallet")]
+    check("the wallet is told, to the byte", got == [receiver.customer], got)
+
+
 def ask(functions: Functions, receiver: Receiver) -> None:
     """A question to decide, which asks the ASE."""
     tenant = "/v1/tenants/acme"
@@ -202,6 +230,7 @@ def main() -> None:
     sign(functions)
     walk(functions, receiver)
     ask(functions, receiver)
+    tell(functions, receiver)
     look(functions)
     checks.finish()
 

@@ -71,7 +71,7 @@ pub(super) const WAYS: [Way; 2] = [
 ];
 
 /// The bare function first: the others are compared with it.
-pub(super) const CASES: [Case; 8] = [
+pub(super) const CASES: [Case; 9] = [
     Case {
         function: BARE,
         budget: 100,
@@ -103,6 +103,14 @@ pub(super) const CASES: [Case; 8] = [
         requests: 1,
         payload: published,
         answer: r#""statusCode":200"#,
+    },
+    Case {
+        function: "anchor",
+        budget: 300,
+        events: 1,
+        requests: 2,
+        payload: call,
+        answer: "there is no transaction",
     },
     Case {
         function: "recover",
@@ -146,8 +154,10 @@ const OPERATOR_KEY: &str = "operator-of-the-bench";
 const RAFIKI_SECRET: &str = "the secret of the measured Rafiki instance";
 const STRIPE_SECRET: &str = "whsec_the_secret_of_the_measured_account";
 
+const TENANT: &str = "acme";
+
 fn tenant() -> Result<TenantId> {
-    Ok(TenantId::parse("acme")?)
+    Ok(TenantId::parse(TENANT)?)
 }
 
 /// What the table would answer, made by the store itself on the embedded table: a billing account and an endpoint.
@@ -210,7 +220,7 @@ pub(super) async fn canned(target: &str) -> Result<Vec<Canned>> {
     for item in table.items().await? {
         let key = item.get("sk").cloned().unwrap_or_default();
         let operations: &[(&'static str, Value)] = match key.get("S").and_then(Value::as_str) {
-            Some("BA" | "PUB#rafiki") => &[("GetItem", json!({ "Item": item }))],
+            Some("BA" | "PUB#rafiki" | TENANT) => &[("GetItem", json!({ "Item": item }))],
             Some(sk) if sk.starts_with("EP#") => &[
                 ("GetItem", json!({ "Item": item })),
                 ("Query", json!({ "Items": [item], "Count": 1 })),
@@ -301,6 +311,23 @@ fn published(_: usize) -> Result<Value> {
         "/v1/tenants/acme/events",
         &headers,
         &body,
+    ))
+}
+
+/// A business server calls about a transaction that is not there.
+fn call(_: usize) -> Result<Value> {
+    let bearer = format!("Bearer {OPERATOR_KEY}");
+    let body = json!([{
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "notify_customer_info_updated",
+        "params": {"transaction_id": "tx-1", "customer_id": "cus_1"},
+    }]);
+    Ok(http_event(
+        "POST",
+        "/v1/tenants/acme/anchor/rpc",
+        &[("authorization", &bearer)],
+        &body.to_string(),
     ))
 }
 
