@@ -152,16 +152,33 @@ fn draft() -> Value {
 }
 
 fn transaction() -> Value {
+    let time = json!({"type": "string", "format": "date-time"});
     let mut schema = draft();
-    schema["title"] = json!("A transaction");
-    schema["required"] = json!(["id", "sep", "kind", "status", "started_at", "updated_at"]);
-    schema["additionalProperties"] = json!(true);
-    let fields = &mut schema["properties"];
-    fields["id"] = json!({"type": "string"});
-    for name in ["started_at", "updated_at", "completed_at"] {
-        fields[name] = json!({"type": "string", "format": "date-time"});
-    }
+    extend(
+        &mut schema,
+        "",
+        json!({
+            "title": "A transaction",
+            "required": ["id", "sep", "kind", "status", "started_at", "updated_at"],
+            "additionalProperties": true,
+        }),
+    );
+    let ours = json!({
+        "id": {"type": "string"},
+        "started_at": time,
+        "updated_at": time,
+        "completed_at": time,
+    });
+    extend(&mut schema, "/properties", ours);
     schema
+}
+
+/// Puts `more` into the object that `pointer` leads to.
+fn extend(schema: &mut Value, pointer: &str, more: Value) {
+    let object = schema.pointer_mut(pointer).and_then(Value::as_object_mut);
+    if let (Some(object), Value::Object(more)) = (object, more) {
+        object.extend(more);
+    }
 }
 
 fn transactions() -> Value {
