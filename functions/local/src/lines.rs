@@ -102,11 +102,13 @@ where
     }
 }
 
-/// The function, or the part of `shared`, that speaks; the receiver is nobody's part.
+/// The function, or the part of `shared`, that speaks; receiver and wallet are nobody's part.
 fn who(target: &str) -> &str {
     let mut parts = target.split("::");
     match (parts.next(), parts.next()) {
-        (Some("shared"), Some(part)) | (Some("local"), Some(part @ "receiver")) => part,
+        (Some("shared"), Some(part)) | (Some("local"), Some(part @ ("receiver" | "wallet"))) => {
+            part
+        }
         (Some(function), _) => function,
         (None, _) => target,
     }
@@ -243,6 +245,7 @@ mod tests {
             ("ingest::handler", "ingest"),
             ("shared::queue::batch", "queue"),
             ("local::receiver", "receiver"),
+            ("local::wallet", "wallet"),
             ("local::pump", "local"),
             ("hyper", "hyper"),
         ];

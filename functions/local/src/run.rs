@@ -1,6 +1,5 @@
 //! Everything together: ports, table, demo, API, receiver and pump, from the start to a clean end.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -9,7 +8,6 @@ use anyhow::{Context, anyhow};
 use axum::Router;
 use http::StatusCode;
 use jiff::SignedDuration;
-use serde::Serialize;
 use shared::aws::Clients;
 use shared::config::environment;
 use shared::entropy::{Entropy, SystemEntropy};
@@ -27,15 +25,19 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
+use crate::business::Business;
 use crate::cli::{ReceiverArgs, RunArgs};
 use crate::data::{self, Data};
+use crate::demo::anchor;
 use crate::embedded::{Embedded, TABLE};
 use crate::lines::{Audience, say};
 use crate::platform_api::PlatformApi;
 use crate::pump::{self, Interruptions, Stop};
 use crate::queues::LongPoll;
+use crate::ready::{Demo, Listening, Ready};
 use crate::receiver::Receiver;
 use crate::settings::{Aws, Common, OperatorKey};
+use crate::wallet::Wallet;
 use crate::world::{Parts, World};
 use crate::{demo, requeue};
 
@@ -96,12 +98,25 @@ pub async fn run(args: &RunArgs, audience: Audience) -> anyhow::Result<()> {
 
     // Before anybody is told that it runs, and may end it.
     let mut interruptions = Interruptions::listen()?;
-    say(&Ready::of(args, &ground, api_port, receiver_port), audience)?;
+    let ready = Ready {
+        message: "ready",
+        api: format!("http://127.0.0.1:{api_port}"),
+        receiver: receiver_port.map(|port| format!("http://127.0.0.1:{port}/")),
+        table: ground.table_shown(),
+        queues: match &ground.own {
+            Some(_) => "in memory; a kill loses what is not recorded yet",
+            None => "as the environment names them",
+        },
+        operator_key: ground.operator_key.fresh(),
+        demo: (ground.own.is_some() && !args.no_demo).then(|| Demo::at(api_port)),
+    };
+    say(&ready, audience)?;
     let (stop_all, stop) = watch::channel(false);
     let (stop_receiver, receiver_stop) = watch::channel(false);
     let door = serve(api, world.api(), stop.clone());
-    let receiver =
-        receiver.map(|listener| Receiving::start(listener, vec![], StatusCode::OK, receiver_stop));
+    let receiver = receiver
+        .map(|listener| Receiving::start(listener, vec![], StatusCode::OK, receiver_stop))
+        .transpose()?;
     let expiry = ground.own.as_ref().map(|own| {
         let embedded = own.embedded.clone();
         tokio::spawn(expire(embedded, stop.clone()))
@@ -147,22 +162,15 @@ pub async fn receiver(args: &ReceiverArgs, audience: Audience) -> anyhow::Result
     let listener = bind(args.port, "--port").await?;
     let receiver = format!("http://{}/", listener.local_addr()?);
     let (stop_all, stop) = watch::channel(false);
-    let receiving = Receiving::start(listener, args.secrets.clone(), answer, stop);
+    let receiving = Receiving::start(listener, args.secrets.clone(), answer, stop)?;
     let mut interruptions = Interruptions::listen()?;
-    say(
-        &Listening {
-            message: "ready",
-            receiver,
-            answer: args.answer,
-        },
-        audience,
-    )?;
+    say(&Listening::at(receiver, args.answer), audience)?;
     interruptions.next().await?;
     stop_all.send_replace(true);
     receiving.end().await
 }
 
-/// The demo receiver's door and worker, and behind the same door the platforms' APIs.
+/// The demo receiver's door and worker, and behind the same door the platforms' APIs, a business server and a wallet.
 struct Receiving {
     door: Server,
     worker: JoinHandle<()>,
@@ -171,7 +179,12 @@ struct Receiving {
 
 impl Receiving {
     /// Starts both; without secrets the demo's are known.
-    fn start(listener: TcpListener, secrets: Vec<String>, answer: StatusCode, stop: Stop) -> Self {
+    fn start(
+        listener: TcpListener,
+        secrets: Vec<String>,
+        answer: StatusCode,
+        stop: Stop,
+    ) -> anyhow::Result<Self> {
         let demo = || [demo::ENDPOINT_SECRET, demo::RAFIKI_SECRET].map(String::from);
         let secrets = match secrets.is_empty() {
             true => demo().to_vec(),
@@ -179,15 +192,20 @@ impl Receiving {
         };
         let receiver = Receiver::new(&secrets, answer, Arc::new(SystemClock));
         let platform = PlatformApi::new(Secret::new(demo::PLATFORM_KEY));
+        let business = Business::new(Secret::new(anchor::BUSINESS_KEY));
+        let host = listener.local_addr()?.to_string();
+        let wallet = Wallet::new(anchor::SIGNING_KEY, host, answer, Arc::new(SystemClock))?;
         let far_side = receiver
             .router()
-            .nest(demo::PLATFORM_PATH, platform.with_desk());
+            .nest(demo::PLATFORM_PATH, platform.with_desk())
+            .nest(anchor::BUSINESS_PATH, business.router())
+            .nest(anchor::WALLET_PATH, wallet.router());
         let (stop_worker, worker_stop) = watch::channel(false);
-        Self {
+        Ok(Self {
             door: serve(listener, far_side, stop),
             worker: tokio::spawn(async move { receiver.work(POLL, worker_stop).await }),
             stop_worker,
-        }
+        })
     }
 
     /// Waits for the door, which was told to stop, and then for the worker.
@@ -350,6 +368,17 @@ async fn prepare(own: &Own, world: &World, demo: Option<u16>) -> anyhow::Result<
 }
 
 impl Ground {
+    /// Where the table is, in words.
+    fn table_shown(&self) -> String {
+        match &self.own {
+            Some(Own {
+                data: Some(data), ..
+            }) => data.database().display().to_string(),
+            Some(Own { data: None, .. }) => "in memory".to_owned(),
+            None => self.table.clone(),
+        }
+    }
+
     /// Says what the end of the process loses.
     fn farewell(&self) {
         let Some(own) = &self.own else {
@@ -374,169 +403,5 @@ impl Ground {
                 );
             }
         }
-    }
-}
-
-/// What somebody who started this wants to know.
-#[derive(Debug, Serialize)]
-struct Ready {
-    message: &'static str,
-    api: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    receiver: Option<String>,
-    table: String,
-    queues: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    operator_key: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    demo: Option<Demo>,
-}
-
-#[derive(Debug, Serialize)]
-struct Demo {
-    tenant: &'static str,
-    tenant_key: &'static str,
-    webhook_url: String,
-    webhook_secret: &'static str,
-    chargebee_url: String,
-    chargebee_pair: &'static str,
-    recurly_url: String,
-    recurly_secret: &'static str,
-    endpoint: &'static str,
-    endpoint_secret: &'static str,
-    events_url: String,
-    publisher_secret: &'static str,
-    rafiki_endpoints: [&'static str; 3],
-    rafiki_secret: &'static str,
-}
-
-impl Ready {
-    fn of(args: &RunArgs, ground: &Ground, port: u16, receiver_port: Option<u16>) -> Self {
-        let api = format!("http://127.0.0.1:{port}");
-        let demo = (ground.own.is_some() && !args.no_demo).then(|| Demo {
-            tenant: demo::TENANT,
-            tenant_key: demo::TENANT_KEY,
-            webhook_url: format!("{api}{}", demo::webhook_path()),
-            webhook_secret: demo::STRIPE_SECRET,
-            chargebee_url: format!("{api}{}", demo::webhook_path_of(demo::CHARGEBEE_ACCOUNT)),
-            chargebee_pair: demo::CHARGEBEE_PAIR,
-            recurly_url: format!("{api}{}", demo::webhook_path_of(demo::RECURLY_ACCOUNT)),
-            recurly_secret: demo::RECURLY_SECRET,
-            endpoint: demo::ENDPOINT,
-            endpoint_secret: demo::ENDPOINT_SECRET,
-            events_url: format!("{api}{}", demo::events_path()),
-            publisher_secret: demo::PUBLISHER_SECRET,
-            rafiki_endpoints: demo::RAFIKI_ENDPOINTS.map(|(name, _)| name),
-            rafiki_secret: demo::RAFIKI_SECRET,
-        });
-        let table = match &ground.own {
-            Some(Own {
-                data: Some(data), ..
-            }) => data.database().display().to_string(),
-            Some(Own { data: None, .. }) => "in memory".to_owned(),
-            None => ground.table.clone(),
-        };
-        Self {
-            message: "ready",
-            receiver: receiver_port.map(|port| format!("http://127.0.0.1:{port}/")),
-            table,
-            queues: match &ground.own {
-                Some(_) => "in memory; a kill loses what is not recorded yet",
-                None => "as the environment names them",
-            },
-            operator_key: match &ground.operator_key {
-                OperatorKey::Fresh(key) => Some(key.expose().to_owned()),
-                OperatorKey::Given(_) | OperatorKey::Elsewhere(_) => None,
-            },
-            demo,
-            api,
-        }
-    }
-}
-
-impl fmt::Display for Ready {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Payrelay is ready; Ctrl-C ends it.\n")?;
-        writeln!(f, "  API            {}", self.api)?;
-        let key = self
-            .operator_key
-            .as_deref()
-            .unwrap_or("as the environment has it");
-        writeln!(f, "  operator key   {key}")?;
-        let receiver = self
-            .receiver
-            .as_deref()
-            .unwrap_or("not here; `cargo local receiver` runs it");
-        writeln!(f, "  receiver       {receiver}")?;
-        writeln!(f, "  table          {}", self.table)?;
-        writeln!(f, "  queues         {}", self.queues)?;
-        let Some(demo) = &self.demo else {
-            return Ok(());
-        };
-        writeln!(
-            f,
-            "\n  demo tenant    {}, key {}",
-            demo.tenant, demo.tenant_key
-        )?;
-        writeln!(f, "  Stripe posts   {}", demo.webhook_url)?;
-        writeln!(f, "  signed with    {}", demo.webhook_secret)?;
-        writeln!(f, "  Chargebee      {}", demo.chargebee_url)?;
-        writeln!(f, "  comes with     {}", demo.chargebee_pair)?;
-        writeln!(f, "  Recurly        {}", demo.recurly_url)?;
-        writeln!(f, "  signed with    {}", demo.recurly_secret)?;
-        writeln!(
-            f,
-            "  endpoint       {}, secret {}",
-            demo.endpoint, demo.endpoint_secret
-        )?;
-        writeln!(f, "  Rafiki posts   {}", demo.events_url)?;
-        writeln!(f, "  signed with    {}", demo.publisher_secret)?;
-        writeln!(
-            f,
-            "  endpoints      {}, secret {}",
-            demo.rafiki_endpoints.join(", "),
-            demo.rafiki_secret
-        )?;
-        let elsewhere =
-            demo.webhook_url != format!("http://127.0.0.1:3000{}", demo::webhook_path());
-        let url = if elsewhere {
-            format!(" --url {}", demo.webhook_url)
-        } else {
-            String::new()
-        };
-        writeln!(
-            f,
-            "\nIn another terminal:\n  cargo local send stripe invoice.payment_failed{url}"
-        )?;
-        let url = if elsewhere {
-            format!(" --url {}", demo.events_url)
-        } else {
-            String::new()
-        };
-        writeln!(f, "  cargo local send rafiki outgoing_payment.created{url}")?;
-        writeln!(
-            f,
-            "  curl -s -H 'Authorization: Bearer {}' {}/v1/tenants/{}/events",
-            demo.tenant_key, self.api, demo.tenant
-        )
-    }
-}
-
-#[derive(Debug, Serialize)]
-struct Listening {
-    message: &'static str,
-    receiver: String,
-    answer: u16,
-}
-
-impl fmt::Display for Listening {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            receiver, answer, ..
-        } = self;
-        writeln!(
-            f,
-            "The receiver listens at {receiver} and answers {answer}; Ctrl-C ends it."
-        )
     }
 }

@@ -72,6 +72,15 @@ impl OperatorKey {
         }
     }
 
+    /// The key that was made for this run, which nobody else knows.
+    #[must_use]
+    pub fn fresh(&self) -> Option<String> {
+        match self {
+            Self::Fresh(key) => Some(key.expose().to_owned()),
+            Self::Given(_) | Self::Elsewhere(_) => None,
+        }
+    }
+
     /// Its SHA-256, in lower-case hex.
     #[must_use]
     pub fn hash(&self) -> String {

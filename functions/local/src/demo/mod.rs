@@ -1,6 +1,8 @@
 //! The demo tenant: names and secrets that are the same on every machine, so that commands in the README work as they
 //! are written. They open nothing but an API on 127.0.0.1.
 
+pub mod anchor;
+
 use anyhow::{Context, bail, ensure};
 use jiff::Timestamp;
 use shared::decision;
@@ -138,6 +140,8 @@ pub async fn seed(store: &DynamoStore, receiver_port: u16, now: Timestamp) -> an
         };
         made(store.put_rafiki(&publisher).await?)?;
     }
+    let seeded = anchor::seed(store, &tenant, receiver_port, now).await;
+    seeded.context("the demo anchor")?;
     let platform = format!("http://127.0.0.1:{receiver_port}{PLATFORM_PATH}");
     for account in accounts(&tenant, &platform)? {
         let name = account.connector_account_id.clone();
