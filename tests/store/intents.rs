@@ -211,6 +211,49 @@ async fn an_intent_and_the_ledger_of_its_token_are_written_together_or_not_at_al
 }
 
 #[tokio::test]
+async fn the_ledgers_of_two_tokens_are_written_with_their_intent_or_none_of_them() -> Result<()> {
+    let table = Table::start().await?;
+    let store = table.store();
+    let acme = acme();
+    let (first, second) = (ledger("in_1", 1), ledger("in_1", 2));
+    let both = |intent, first_read, second_read| {
+        let token = |token, ledger, read| LedgerStep {
+            token,
+            ledger,
+            read,
+        };
+        IntentStep {
+            ledgers: vec![
+                token("pm_1", &first, first_read),
+                token("pm_2", &second, second_read),
+            ],
+            ..IntentStep::alone(intent, None)
+        }
+    };
+    let one = intent("in_1", 1, SignalKind::PaymentFailed);
+    let saved = store
+        .save_step(&acme, &both(&one, None, None), at(1))
+        .await?;
+    assert_eq!(saved, Saved::Stored);
+    let known =
+        async |token| anyhow::Ok(store.ledger(&acme, token).await?.expect("it was written"));
+    let (pm_1, pm_2) = (known("pm_1").await?, known("pm_2").await?);
+    assert_eq!((&pm_1.value, &pm_2.value), (&first, &second));
+
+    // Another invoice, and one of the ledgers was written by somebody else in between.
+    let other = intent("in_2", 1, SignalKind::PaymentFailed);
+    let reads = [(Some(pm_1.version), None), (None, Some(pm_2.version))];
+    for (first_read, second_read) in reads {
+        let step = both(&other, first_read, second_read);
+        assert_eq!(store.save_step(&acme, &step, at(2)).await?, Saved::Lost);
+        assert_eq!(store.intent(&acme, &other.key).await?, None);
+        let kept = (known("pm_1").await?.version, known("pm_2").await?.version);
+        assert_eq!(kept, (pm_1.version, pm_2.version));
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn of_many_invoices_that_claim_one_token_at_once_one_does() -> Result<()> {
     let table = Table::start().await?;
     let store = table.store();
