@@ -9,9 +9,9 @@ use std::sync::Arc;
 use futures::future::join_all;
 use futures::join;
 use jiff::SignedDuration;
-use shared::delivery::{Delivery, DeliveryKey, State};
+use shared::delivery::{DeliveryKey, State};
 use shared::problem::chain;
-use shared::queue::task::{CallbackTask, DeliverTask, send};
+use shared::queue::task::send;
 use shared::queue::{Enqueue, Lease, Queue, QueueError, Task};
 use shared::store::{
     AccountTerms, Cause, Deliveries, DueIntents, EventRecord, Events, Intents, Outbox, Quarantine,
@@ -146,7 +146,13 @@ impl Sweep {
             return Ok(false);
         };
         match self.events.event(&key.tenant, &key.event).await? {
-            Some(read) => send(self.queues.as_ref(), [task(&delivery, read.value)]).await?,
+            Some(read) => {
+                let EventRecord {
+                    event, recipients, ..
+                } = read.value;
+                let task = Task::resume(&delivery, event, &recipients);
+                send(self.queues.as_ref(), [task]).await?;
+            }
             // Expired with its retention: there is nothing left to deliver.
             None => {
                 warn!(
@@ -214,28 +220,4 @@ pub(crate) fn note(trouble: Trouble, first: &mut Option<Trouble>) {
         "part of a sweep was left for the next one"
     );
     first.get_or_insert(trouble);
-}
-
-/// What takes a parked delivery up again: a message of its event, or, of a callback, one that names it.
-fn task(delivery: &Delivery, of: EventRecord) -> Task {
-    if let Some(callback) = of.recipients.callback() {
-        return Task::Callback(CallbackTask {
-            tenant: delivery.key.tenant.clone(),
-            event: delivery.key.event.clone(),
-            client: delivery.key.endpoint.clone(),
-            line: callback.line.clone(),
-            round: delivery.key.round,
-            hop: delivery.hop,
-            after: None,
-        });
-    }
-    Task::Deliver(DeliverTask {
-        tenant: delivery.key.tenant.clone(),
-        event: of.event,
-        endpoint: delivery.key.endpoint.clone(),
-        round: delivery.key.round,
-        hop: delivery.hop,
-        check: true,
-        guard: delivery.guard.clone(),
-    })
 }
