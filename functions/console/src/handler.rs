@@ -14,8 +14,8 @@ use shared::delivery::Vetting;
 use shared::entropy::Entropy;
 use shared::queue::Enqueue;
 use shared::store::{
-    Accounts, Credentials, Deliveries, EndpointAdmin, Events, IntentList, Intents, Keys,
-    Publishers, QuarantineAdmin, Tenants,
+    Accounts, AnchorAdmin, Anchors, Credentials, Deliveries, EndpointAdmin, Events, IntentList,
+    Intents, Keys, Lines, Publishers, QuarantineAdmin, Tenants,
 };
 use shared::time::Clock;
 
@@ -37,6 +37,12 @@ pub struct Console {
     pub accounts: Arc<dyn Accounts>,
     /// Payment backends that publish.
     pub publishers: Arc<dyn Publishers>,
+    /// Anchors and their wallet clients.
+    pub anchors: Arc<dyn Anchors>,
+    /// How they are set up.
+    pub anchor_admin: Arc<dyn AnchorAdmin>,
+    /// How far what wallets are told in order is.
+    pub lines: Arc<dyn Lines>,
     /// What was recorded.
     pub events: Arc<dyn Events>,
     /// What became of it.
@@ -73,6 +79,9 @@ fn table() -> Vec<Route> {
         routes::deliveries::routes(),
         routes::billing_accounts::routes(),
         routes::publishers::routes(),
+        routes::anchor::routes(),
+        routes::signing_key::routes(),
+        routes::clients::routes(),
         routes::events::routes(),
         routes::event_types::routes(),
         routes::intents::routes(),

@@ -88,6 +88,14 @@ pub enum Refusal {
     PairTaken,
     /// An endpoint, or a wallet client, of the tenant has the name.
     NameTaken,
+    /// The tenant has a signing key, and another one has to be announced.
+    SigningKeyThere,
+    /// What is kept as the seed of a signing key is none.
+    SeedUnusable,
+    /// A newer state than the one to be replayed was delivered.
+    Overtaken,
+    /// What is to be replayed was erased.
+    Erased,
     /// A tenant of this name was deleted, and what was recorded for it is still kept.
     TenantRests {
         /// The name.
@@ -231,6 +239,27 @@ impl Refusal {
                 "The name is taken",
                 "Endpoints and wallet clients of a tenant share their names; choose another one.",
             ),
+            Self::SigningKeyThere => Problem::new(
+                StatusCode::CONFLICT,
+                "/problems/signing-key-there",
+                "There is a signing key",
+                "Wallets know the signing key there is; announce the next one with `POST .../anchor/signing-key/rotate`.",
+            ),
+            Self::SeedUnusable => internal(),
+            Self::Overtaken => Problem::new(
+                StatusCode::CONFLICT,
+                "/problems/overtaken",
+                "A newer state was delivered",
+                "The wallet was told a newer state of the same customer or transaction, and must not be told an older one \
+                 after it; replay the newest instead.",
+            ),
+            Self::Erased => Problem::new(
+                StatusCode::CONFLICT,
+                "/problems/erased",
+                "The text was erased",
+                "The callback was delivered and its text erased then, as the anchor's `erase_payloads` asks; it can't be \
+                 replayed.",
+            ),
             Self::Contended => Problem::new(
                 StatusCode::CONFLICT,
                 "/problems/contended",
@@ -299,6 +328,7 @@ impl Refusal {
             Self::Store(error @ (StoreError::Corrupt { .. } | StoreError::TooLarge { .. })) => {
                 tracing::error!(error = %error, "the table holds, or was to hold, what it can't");
             }
+            Self::SeedUnusable => tracing::error!("what is kept as a signing key is no seed"),
             Self::Queue(error @ QueueError::TooLarge { .. }) => {
                 tracing::error!(error = %error, "a message is too long to be sent again");
             }
@@ -319,6 +349,9 @@ impl Refusal {
             | Self::Field { .. }
             | Self::PairTaken
             | Self::NameTaken
+            | Self::SigningKeyThere
+            | Self::Overtaken
+            | Self::Erased
             | Self::TenantRests { .. }
             | Self::Contended
             | Self::SecretLocked

@@ -58,6 +58,19 @@ path_id! {
     QuarantineId "message"
 }
 
+/// The name of a wallet client. Clients and endpoints share their names, and not their paths.
+pub(crate) struct ClientName(pub(crate) EndpointId);
+
+impl PathId for ClientName {
+    const NAME: &'static str = "client";
+
+    fn read(text: String) -> Result<Self, Refusal> {
+        let id = EndpointId::parse(text);
+        id.map(Self)
+            .map_err(|error| Refusal::parameter(Self::NAME, error.to_string()))
+    }
+}
+
 impl PathId for EventType {
     const NAME: &'static str = "type";
 

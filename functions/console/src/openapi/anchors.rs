@@ -182,10 +182,7 @@ fn extend(schema: &mut Value, pointer: &str, more: Value) {
 }
 
 fn transactions() -> Value {
-    let parameters = json!([
-        {"name": "tenant", "in": "path", "required": true, "schema": {"type": "string"}},
-        {"name": "id", "in": "path", "required": true, "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}},
-    ]);
+    let of_path = |name: &str| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}});
     let shown = |description: &str| {
         json!({
             "description": description,
@@ -194,11 +191,11 @@ fn transactions() -> Value {
         })
     };
     json!({
-        "parameters": parameters,
         "get": {
             "operationId": "anchor_transaction",
             "tags": ["anchor"],
             "summary": "An anchor's transaction.",
+            "parameters": [of_path("tenant"), of_path("id")],
             "security": [{"key": []}],
             "responses": {
                 "200": shown("The transaction."),
@@ -215,6 +212,8 @@ fn transactions() -> Value {
             "description": "A status that changes is told to the wallet client that owns the transaction; the first one is not.",
             "security": [{"key": []}],
             "parameters": [
+                of_path("tenant"),
+                of_path("id"),
                 {"name": "If-Match", "in": "header", "required": false, "description": "Only if it is in this state (`ETag`).", "schema": {"type": "string"}},
                 {"name": "If-None-Match", "in": "header", "required": false, "description": "`*`: only if it is new.", "schema": {"type": "string"}},
             ],

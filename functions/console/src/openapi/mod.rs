@@ -28,8 +28,8 @@ use reports::Reports;
 use webhooks::Webhooks;
 
 use crate::routes::{
-    billing_accounts, deliveries, endpoints, event_types, events as recorded, intents, keys,
-    publishers, quarantine, secrets, tenants,
+    anchor, billing_accounts, clients, deliveries, endpoints, event_types, events as recorded,
+    intents, keys, publishers, quarantine, secrets, signing_key, tenants,
 };
 
 /// The document.
@@ -81,6 +81,17 @@ pub fn document() -> Value {
         publishers::list,
         publishers::read,
         publishers::delete,
+        anchor::put,
+        anchor::read,
+        anchor::delete,
+        signing_key::put,
+        signing_key::read,
+        signing_key::delete,
+        signing_key::rotate,
+        clients::put,
+        clients::list,
+        clients::read,
+        clients::delete,
         recorded::list,
         recorded::read,
         recorded::replay,
@@ -205,7 +216,9 @@ fn describe_parameter(parameter: &mut Parameter) {
     let description = match parameter.name.as_str() {
         "tenant" => "The tenant.",
         "key" => "The key's public name (`key_..`), not the key.",
-        "endpoint" => "The endpoint.",
+        "endpoint" => "The endpoint, or the wallet client.",
+        "client" => "The wallet client.",
+        "id" => "The transaction, as the anchor names it.",
         "profile_id" => "The business profile that the billing account belongs to.",
         "connector_account_id" | "connector_id" => "The billing account.",
         "merchant_id" => "The tenant whose billing account it is.",

@@ -4,12 +4,14 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use utoipa::openapi::{RefOr, Schema};
 
+use shared::customer::{ErasePayloads, Mapping};
 use shared::decision::{self, OnFailure};
 use shared::delivery::{End, EndpointState, Failure, Scheme, SkipReason, State};
 use shared::event::{Maker, Role};
 use shared::platform::Platform;
 use shared::queue::Queue;
 use shared::recovery::{self, Status, TriggeredBy};
+use shared::signature::stellar::SignedHost;
 use shared::store::Cause;
 
 /// A schema written as JSON.
@@ -54,6 +56,26 @@ pub(crate) fn scheme() -> RefOr<Schema> {
 
 pub(crate) fn endpoint_state() -> RefOr<Schema> {
     one_of::<EndpointState>()
+}
+
+pub(crate) fn signed_host() -> RefOr<Schema> {
+    one_of::<SignedHost>()
+}
+
+pub(crate) fn mapping() -> RefOr<Schema> {
+    one_of::<Mapping>()
+}
+
+pub(crate) fn erase_payloads() -> RefOr<Schema> {
+    one_of::<ErasePayloads>()
+}
+
+pub(crate) fn callback_urls() -> RefOr<Schema> {
+    let url = json!({"type": "string", "format": "uri"});
+    of(json!({
+        "type": "object",
+        "properties": {"sep6": url, "sep12": url, "sep24": url, "sep31": url},
+    }))
 }
 
 pub(crate) fn platform() -> RefOr<Schema> {
@@ -154,7 +176,7 @@ pub(crate) fn reason() -> RefOr<Schema> {
     of(json!({
         "type": "string",
         "description": "Why it stands so: of an event for nobody `no_endpoint`, `filtered`, `endpoint_disabled`, \
-                        `card_only`, `nothing_received`, `not_card_initiated`, `not_handled` or \
+                        `card_only`, `nothing_received`, `not_card_initiated`, `no_client`, `no_callback`, `not_handled` or \
                         `not_enriched`; of a delivery that was given up `retries_exhausted`, `gone` or `undecided`; of one \
                         that was not tried `endpoint_disabled` or `endpoint_deleted`; of one whose message was \
                         set aside `panicked`, `stuck` or `dead_letter`.",

@@ -36,7 +36,7 @@ const WEBHOOK_MAX_RETRY: &str = "WEBHOOK_MAX_RETRY";
 /// The longest URL that is taken, in bytes.
 const URL_MOST: usize = 2048;
 /// The shortest deadline of a try.
-const DEADLINE_LEAST: SignedDuration = SignedDuration::from_millis(100);
+pub(super) const DEADLINE_LEAST: SignedDuration = SignedDuration::from_millis(100);
 /// The longest usefulness window: nothing is kept for longer by default.
 const USEFUL_MOST: SignedDuration = SignedDuration::from_hours(30 * 24);
 
@@ -267,7 +267,7 @@ pub(super) fn check_url(field: &'static str, url: &str, vetting: &Vetting) -> Re
         .map_err(|error| Refusal::field(field, error.to_string()))
 }
 
-fn millis(
+pub(super) fn millis(
     field: &'static str,
     value: Option<u32>,
     least: SignedDuration,

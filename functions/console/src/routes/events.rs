@@ -12,11 +12,11 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use shared::decision::is_decision;
-use shared::delivery::{Delivery, State as DeliveryState};
-use shared::event::EventType;
+use shared::delivery::{Delivery, DeliveryKey, State as DeliveryState, Turn};
+use shared::event::{Callback, EventType};
 use shared::ids::{EndpointId, EventId, TenantId};
 use shared::queue::Task;
-use shared::queue::task::{self, DeliverTask};
+use shared::queue::task::{self, CallbackTask, DeliverTask};
 use shared::store::{Cursor, EventQuery, EventRecord, EventSummary, StoreError};
 
 use super::App;
@@ -25,7 +25,7 @@ use crate::handler::{Console, Route};
 use crate::reply::Refusal;
 use crate::request::{Id, Query, bad_cursor, from_cursor, given, limit, time, to_cursor};
 use crate::standing::{Reason, Standing, latest, standing};
-use crate::view::{EventSummaryView, EventView, List, ReplayView};
+use crate::view::{ERASED, EventSummaryView, EventView, List, ReplayView};
 
 /// So many events are looked at for one page; the next page goes on from there.
 const SCAN_MOST: usize = 500;
@@ -268,7 +268,7 @@ pub(crate) async fn read(
     params(("tenant" = String, Path), ("event" = String, Path), ("endpoint" = String, Path)),
     responses(
         (status = 202, description = "The round is queued", body = ReplayView),
-        (status = 409, description = "The latest round is not over, or the event is a decision"),
+        (status = 409, description = "The latest round is not over, the event is a decision, or it is a callback of which a newer state was delivered or the text was erased"),
     ),
 )]
 pub(crate) async fn replay(
@@ -311,6 +311,17 @@ pub(crate) async fn replay(
     if is_decision(&record.event) {
         return Err(Refusal::Decided);
     }
+    if let Some(callback) = record.recipients.callback() {
+        let key = DeliveryKey {
+            tenant,
+            event: id,
+            endpoint: endpoint.clone(),
+            round,
+        };
+        let task = told_again(&console, &record, callback, key, hop).await?;
+        task::send(&*console.queues, [Task::Callback(task)]).await?;
+        return Ok((StatusCode::ACCEPTED, Json(ReplayView { endpoint, round })));
+    }
     // A replay asked for twice makes two messages for one round: whoever comes second has to look.
     let task = DeliverTask {
         tenant,
@@ -323,6 +334,33 @@ pub(crate) async fn replay(
     };
     task::send(&*console.queues, [Task::Deliver(task)]).await?;
     Ok((StatusCode::ACCEPTED, Json(ReplayView { endpoint, round })))
+}
+
+/// The message that tells a callback once more, in its turn; never an older state after a newer one.
+async fn told_again(
+    console: &Console,
+    record: &EventRecord,
+    callback: &Callback,
+    key: DeliveryKey,
+    hop: u32,
+) -> Result<CallbackTask, Refusal> {
+    if record.event.data.as_str() == ERASED {
+        return Err(Refusal::Erased);
+    }
+    let read = console.lines.cursor(&key.tenant, &callback.line).await?;
+    if read.is_some_and(|read| read.value.turn(callback.number) == Turn::Overtaken) {
+        return Err(Refusal::Overtaken);
+    }
+    Ok(CallbackTask {
+        tenant: key.tenant,
+        event: key.event,
+        client: key.endpoint,
+        line: callback.line.clone(),
+        round: key.round,
+        hop,
+        // No copy of what was sent before, which the queue would drop.
+        after: Some(format!("replay at {}", console.clock.now())),
+    })
 }
 
 #[cfg(test)]

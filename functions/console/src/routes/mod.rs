@@ -1,6 +1,8 @@
 //! The routes, one file per noun. Each file lists its paths in `routes()`.
 
+pub mod anchor;
 pub mod billing_accounts;
+pub mod clients;
 pub mod deliveries;
 pub mod endpoints;
 pub mod event_types;
@@ -10,6 +12,7 @@ pub mod keys;
 pub mod publishers;
 pub mod quarantine;
 pub mod secrets;
+pub mod signing_key;
 pub mod tenants;
 
 use std::fmt::Display;

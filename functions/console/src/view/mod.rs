@@ -1,6 +1,7 @@
 //! The shapes of the answers, by noun. Secrets are not among them, but for those made on request, in the one answer
 //! that tells them.
 
+mod anchors;
 mod attempt;
 mod config;
 mod endpoint;
@@ -13,9 +14,10 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
+pub(crate) use anchors::{AnchorView, ClientView, SigningKeyView};
 pub(crate) use config::{AccountView, KeyView, NewKeyView, PublisherView, TenantView};
 pub(crate) use endpoint::EndpointView;
-pub(crate) use event::{EndpointDeliveryView, EventSummaryView, EventView, ReplayView};
+pub(crate) use event::{ERASED, EndpointDeliveryView, EventSummaryView, EventView, ReplayView};
 pub(crate) use event_type::EventTypeView;
 pub(crate) use intent::{IntentAnswer, IntentSummaryView, IntentView, PullView};
 pub(crate) use quarantine::{QuarantinedView, RedrivenView};

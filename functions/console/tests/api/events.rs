@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use shared::delivery::{Cause, End, SkipReason, State};
+use shared::delivery::{Cause, Cursor, End, SkipReason, State};
 use shared::event::{
     Callback, Chosen, Event, EventType, Json, Line, NoReceiver, Recipients, Role, Sep, SetAside,
     Via,
@@ -11,8 +11,9 @@ use shared::event::{
 use shared::ids::{CustomerId, Round};
 use shared::queue::task::DeliverTask;
 use shared::queue::{Queue, Task};
+use shared::store::{Lines, Saved};
 
-use crate::support::{World, delivery_key, endpoint_id, event};
+use crate::support::{World, delivery_key, endpoint_id, event, tenant_id};
 
 const EVENTS: &str = "/v1/tenants/acme/events";
 const GIVEN_UP: State = State::GivenUp {
@@ -630,4 +631,79 @@ async fn what_wallets_are_told_is_shown_only_to_a_key_with_the_right() {
     assert_eq!(answer.at("/callback"), place);
     assert_eq!(answer.at("/deliveries/0/endpoint"), "lobby");
     assert_eq!(answer.at("/recipients"), json!([]));
+}
+
+#[tokio::test]
+async fn a_callback_is_replayed_in_its_turn_unless_a_newer_state_was_told() {
+    let world = World::start().await;
+    world.tenant("acme").await;
+    let data = r#"{"id":"cus_1","status":"PROCESSING"}"#;
+    let events = [
+        ("cb_1", data),
+        ("cb_2", data),
+        ("cb_3", data),
+        ("cb_4", "null"),
+    ];
+    for (number, (id, data)) in (1..).zip(events) {
+        world
+            .record_for("acme", callback(id, data), told(number))
+            .await;
+    }
+    for (id, state) in [
+        ("cb_1", GIVEN_UP),
+        ("cb_2", State::Delivered),
+        ("cb_3", GIVEN_UP),
+        ("cb_4", State::Delivered),
+    ] {
+        world
+            .tried(delivery_key("acme", id, "lobby", 1), &[500], state)
+            .await;
+    }
+    let replay = async |id: &str| {
+        let path = format!("{EVENTS}/{id}/deliveries/lobby/replay");
+        world.post(&path, Value::Null).await
+    };
+    let line = told(1).callback().map(|callback| callback.line.clone());
+    let line = line.expect("it is a callback");
+    let cursor = Cursor {
+        settled: 3,
+        told: 2,
+        ..Cursor::default()
+    };
+    let saved = world
+        .store
+        .save_cursor(&tenant_id("acme"), &line, &cursor, None, world.now())
+        .await;
+    assert_eq!(saved.ok(), Some(Saved::Stored));
+
+    let refused = replay("cb_1").await;
+    assert_eq!(
+        (refused.problem().0, refused.text("/type")),
+        (409, "/problems/overtaken".to_owned())
+    );
+    let refused = replay("cb_4").await;
+    assert_eq!(
+        (refused.problem().0, refused.text("/type")),
+        (409, "/problems/erased".to_owned())
+    );
+    assert!(world.queues.is_empty(), "nothing was sent");
+
+    for id in ["cb_2", "cb_3"] {
+        let replayed = replay(id).await;
+        let want = json!({"endpoint": "lobby", "round": 2});
+        assert_eq!((replayed.status, replayed.body), (202, want), "{id}");
+    }
+    let sent = world.taken(Queue::DeliverOrdered).await;
+    let tasks = sent.iter().map(|body| {
+        assert!(
+            !body.contains("PROCESSING"),
+            "it goes by name alone: {body}"
+        );
+        let Ok(Task::Callback(task)) = Task::decode(body) else {
+            panic!("no callback: {body}");
+        };
+        (task.key(), task.line, task.hop)
+    });
+    let want = ["cb_2", "cb_3"].map(|id| (delivery_key("acme", id, "lobby", 2), line.clone(), 0));
+    assert_eq!(tasks.collect::<Vec<_>>(), want);
 }

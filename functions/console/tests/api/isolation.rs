@@ -29,6 +29,9 @@ async fn furnished() -> (World, String, String) {
             "publishers/rafiki",
             json!({"secrets": ["0123456789abcdef"]}),
         ),
+        ("clients/lobby", json!({"domains": ["hush.example"]})),
+        ("anchor", anchor()),
+        ("anchor/signing-key", json!({})),
     ];
     for (path, body) in puts {
         assert_eq!(
@@ -49,6 +52,10 @@ async fn furnished() -> (World, String, String) {
     (world, acme, message)
 }
 
+fn anchor() -> Value {
+    json!({"business_server": {"base_url": "https://hush.example/", "auth": {"type": "none"}}})
+}
+
 /// A body that its route would take.
 fn body(path: &str) -> Value {
     match path.rsplit('/').next() {
@@ -58,6 +65,8 @@ fn body(path: &str) -> Value {
         Some("{connector_account_id}") => {
             json!({"platform": "stripe", "webhook_secrets": ["0123456789abcdef"]})
         }
+        Some("{client}") => json!({"domains": ["wallet.example.com"]}),
+        Some("anchor") => anchor(),
         Some("rafiki") => json!({"secrets": ["0123456789abcdef"]}),
         _ => json!({}),
     }
@@ -68,6 +77,7 @@ fn there(name: &str, message: &str) -> String {
     let value = match name {
         "tenant" => "rival",
         "endpoint" => "shop",
+        "client" => "lobby",
         "profile_id" => "pro_1",
         "connector_account_id" => "mca_1",
         "event" => "evt_1",

@@ -3,7 +3,9 @@
 
 mod support;
 
+mod anchor;
 mod billing_accounts;
+mod clients;
 mod document;
 mod endpoints;
 mod event_types;
