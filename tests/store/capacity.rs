@@ -1,16 +1,20 @@
 //! What the table is billed for: one line per request that the flow makes, in half units.
 
 use anyhow::Result;
-use shared::delivery::State;
+use shared::customer::{CustomerStatus, Snapshot, TransactionStatus};
+use shared::delivery::{Cursor, State};
 use shared::event::Json;
 use shared::ids::EventId;
 use shared::recovery::{SignalKind, Stage, TokenLedger};
 use shared::store::{
-    Accounts, BillingAccounts, Claimed, Deliveries, DueIntents, EndpointAdmin, EndpointRecord,
-    Endpoints, EventQuery, Events, IntentList, IntentQuery, IntentStep, Intents, LedgerStep, Put,
-    Recorded, Saved,
+    Accounts, AnchorStep, BillingAccounts, Claimed, Deliveries, DueIntents, EndpointAdmin,
+    EndpointRecord, Endpoints, EventQuery, Events, IntentList, IntentQuery, IntentStep, Intents,
+    LedgerStep, Lines, Outbox, Put, Recorded, Saved, Transactions, Version,
 };
-use tests::sample::{account, acme, at, delivery, endpoint, event, intent, to_shop, tried};
+use tests::sample::{
+    account, acme, at, customer_line, delivery, endpoint, event, intent, telling, to_shop,
+    transaction, transaction_line, tried,
+};
 use tests::table::Table;
 
 /// A payload of 700 bytes, of the kind that events have.
@@ -253,6 +257,90 @@ async fn the_flow_costs_what_the_budget_says() -> Result<()> {
         ("a billing account", 1, 1, 0),
         ("list events", 8, 0, 8),
         ("list intents", 9, 1, 8),
+    ];
+    assert_eq!(got, want);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_wallet_is_told_costs_what_the_budget_says() -> Result<()> {
+    let table = Table::start().await?;
+    let store = table.store_of(&[acme()]).await?;
+    let mut got = Vec::new();
+    let mut note = |name: &'static str| {
+        let calls = table.meter.take();
+        let indexes: u64 = calls.iter().flat_map(|call| call.indexes.values()).sum();
+        let table = calls.iter().map(|call| call.table).sum::<u64>();
+        got.push((name, calls.len(), table, indexes));
+    };
+    let mut kept = transaction("tx_1", TransactionStatus::Incomplete);
+    let (customer, line) = (customer_line("cus_1"), transaction_line("tx_1"));
+    let snapshot = Snapshot {
+        status: CustomerStatus::NeedsInfo,
+        digest: "d1".repeat(32),
+        told: 1,
+    };
+    let body = payload()?;
+    let told = [
+        telling(&customer, 1, "customer.status_changed", body.as_str()),
+        telling(&line, 1, "transaction.status_changed", body.as_str()),
+    ];
+    let first = AnchorStep {
+        transaction: &kept.clone(),
+        read: None,
+        snapshot: None,
+        registration: None,
+        tellings: &[],
+    };
+    table.meter.take();
+    assert_eq!(
+        store.save_change(&acme(), &first, at(1)).await?,
+        Saved::Stored
+    );
+    note("put a transaction");
+    kept.status = TransactionStatus::PendingAnchor;
+    let step = AnchorStep {
+        transaction: &kept,
+        read: Some(Version(1)),
+        snapshot: Some((&customer, &snapshot, None)),
+        tellings: &told,
+        ..first
+    };
+    assert_eq!(
+        store.save_change(&acme(), &step, at(1)).await?,
+        Saved::Stored
+    );
+    note("tell of a customer and of the transaction");
+    for telling in &told {
+        store.note_sent(&acme(), &telling.event.id).await?;
+    }
+    note("note that both were sent");
+    let mut cursor = Cursor::default();
+    cursor.settle(1, shared::ids::Round::FIRST, true);
+    let saved = store
+        .save_cursor(&acme(), &line, &cursor, None, at(1))
+        .await?;
+    assert_eq!(saved, Saved::Stored);
+    note("settle one");
+    store.erase(&acme(), &told[0].event.id).await?;
+    note("erase one");
+    store.unsent(at(0), 100).await?;
+    note("look for what was not sent, when all was");
+
+    // A payload of 700 bytes makes, with its place in its line, an event of two units. Written twice over: two items at
+    // first, then two of one unit and two of two.
+    let (put, tell) = if cfg!(feature = "ministack") {
+        (8, 32)
+    } else {
+        (8, 24)
+    };
+    let want = [
+        ("put a transaction", 1, put, 0),
+        ("tell of a customer and of the transaction", 1, tell, 8),
+        ("note that both were sent", 2, 8, 4),
+        ("settle one", 1, 2, 0),
+        ("erase one", 1, 4, 0),
+        ("look for what was not sent, when all was", 16, 0, 16),
     ];
     assert_eq!(got, want);
     Ok(())

@@ -1,5 +1,6 @@
 //! Endpoints: what is taken, what is told of their secrets, how those are rotated.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -7,12 +8,16 @@ use async_trait::async_trait;
 use console::handler::Console;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use shared::delivery::{EndpointState, LiveSecret};
+use shared::customer::{Callbacks, Client};
+use shared::delivery::{EndpointState, LiveSecret, Policy, Scheme};
 use shared::entropy::SystemEntropy;
 use shared::ids::{EndpointId, TenantId};
 use shared::secret::Secret;
 use shared::signature::standard;
-use shared::store::{EndpointAdmin, EndpointRecord, Endpoints, Put, Read, StoreError, Version};
+use shared::signature::stellar::SignedHost;
+use shared::store::{
+    AnchorAdmin, EndpointAdmin, EndpointRecord, Endpoints, Put, Read, StoreError, Version,
+};
 
 use crate::support::{OPERATOR, START, World, endpoint_id, tenant_id};
 
@@ -128,6 +133,31 @@ async fn a_change_that_never_gets_through_is_refused_and_not_made() {
     assert_eq!(refused.problem().0, 409, "{refused:?}");
     assert_eq!(refused.text("/type"), "/problems/contended");
     assert_ne!(record(&world).await.endpoint.deadline.as_millis(), 500);
+}
+
+#[tokio::test]
+async fn the_name_of_a_wallet_client_is_taken() {
+    let world = World::start().await;
+    world.tenant("acme").await;
+    let wallet = Client {
+        tenant: tenant_id("acme"),
+        id: endpoint_id("shop"),
+        domains: BTreeSet::new(),
+        signing_keys: BTreeSet::new(),
+        callbacks: Callbacks::default(),
+        signed_host: SignedHost::AsSent,
+        latest_only: false,
+        policy: Policy::default_for(Scheme::Stellar),
+        deadline: Scheme::Stellar.deadline(),
+        state: EndpointState::Enabled,
+        created_at: START.parse().expect("a time"),
+    };
+    let put = world.store.put_client(&wallet, None).await;
+    assert_eq!(put.ok(), Some(Put::New));
+    let refused = world.put(SHOP, shop(json!({}))).await;
+    assert_eq!(refused.problem().0, 409, "{refused:?}");
+    assert_eq!(refused.text("/type"), "/problems/name-taken");
+    assert_eq!(world.get(SHOP).await.status, 404);
 }
 
 async fn record(world: &World) -> EndpointRecord {
