@@ -259,23 +259,26 @@ fn what_a_platform_does_not_tell_or_take_is_alarmed_by_the_line_that_the_code_lo
 
 /// The queues that a function's code makes tasks for. `console` redrives whatever was set aside, so it needs all.
 fn sends(function: &str) -> BTreeSet<Queue> {
-    let readers = [
-        ("Signal", Queue::Recover),
-        ("Thin", Queue::Recover),
-        ("Ignored", Queue::Recover),
-        ("Lever", Queue::Recover),
-        ("RecordBack", Queue::Recover),
-        ("Publish", Queue::Fanout),
-        ("Deliver", Queue::Deliver),
-        ("Callback", Queue::DeliverOrdered),
+    let makers = [
+        ("Task::Signal(SignalTask{", Queue::Recover),
+        ("Task::Thin(ThinTask{", Queue::Recover),
+        ("Task::Ignored(IgnoredTask{", Queue::Recover),
+        ("Task::Lever(LeverTask{", Queue::Recover),
+        ("Task::RecordBack(RecordBackTask{", Queue::Recover),
+        ("Task::Publish(PublishTask{", Queue::Fanout),
+        ("Task::Deliver(DeliverTask{", Queue::Deliver),
+        ("Task::resume(", Queue::Deliver),
+        ("Task::resume(", Queue::DeliverOrdered),
+        ("CallbackTask::first(", Queue::DeliverOrdered),
+        ("Task::Callback(CallbackTask{", Queue::DeliverOrdered),
     ];
     let code: String = files(&format!("functions/{function}/src"), ".rs")
         .iter()
         .map(|file| read(file).split_whitespace().collect::<String>())
         .collect();
-    readers
+    makers
         .iter()
-        .filter(|(task, _)| code.contains(&format!("Task::{task}({task}Task{{")))
+        .filter(|(maker, _)| code.contains(maker))
         .map(|(_, queue)| *queue)
         .chain(Queue::ALL.into_iter().filter(|_| function == "console"))
         .collect()
