@@ -9,6 +9,7 @@ use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::routing::post;
 use data_encoding::{BASE32_NOPAD, BASE64};
 use http::{HeaderMap, StatusCode, Uri};
 use jiff::{SignedDuration, Timestamp};
@@ -98,7 +99,9 @@ impl Wallet {
 
     /// Takes callbacks at any path.
     pub fn router(&self) -> Router {
-        Router::new().fallback(hear).with_state(self.clone())
+        Router::new()
+            .route("/{*path}", post(hear))
+            .with_state(self.clone())
     }
 
     /// The signature, if it is genuine and fresh.

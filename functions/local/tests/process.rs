@@ -120,6 +120,8 @@ fn every_platform_of_the_demo_is_heard_of() {
         let args = ["send", "recurly", event, "--url", recurly, "--platform"];
         let (status, stdout, stderr) = run(&[&args[..], &[&platform]].concat());
         assert_eq!(status, Some(0), "{event}: {stdout} {stderr}");
+        // Only what Recurly's API tells makes a signal of its notification.
+        running.wait_for("signal joined");
     }
     let nowhere = ["--url", recurly, "--platform", "http://127.0.0.1:1"];
     let (status, _, stderr) = run(&[&["send", "recurly", "failed"], &nowhere[..]].concat());

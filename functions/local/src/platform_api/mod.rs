@@ -17,6 +17,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use axum::routing::any;
 use futures::stream;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, Method, StatusCode, Uri};
@@ -153,7 +154,10 @@ impl PlatformApi {
 
     /// Its only route: whatever comes.
     pub fn router(&self) -> Router {
-        Router::new().fallback(answer).with_state(self.clone())
+        // No fallback: the routes of a router that this one is nested in would come before it.
+        Router::new()
+            .route("/{*path}", any(answer))
+            .with_state(self.clone())
     }
 
     /// Serves it on a loopback port that the system chooses.
