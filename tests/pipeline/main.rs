@@ -1,5 +1,6 @@
 //! Scenarios through the whole path, on a driven clock and the real store: what a user of Payrelay is promised.
 
+mod anchor;
 mod bill;
 mod crash;
 mod decide;

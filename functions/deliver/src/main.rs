@@ -13,7 +13,7 @@ use shared::config::{Settings, environment};
 use shared::delivery::Vetting;
 use shared::entropy::{Entropy, SystemEntropy};
 use shared::queue::sqs::SqsQueues;
-use shared::queue::{Batch, Handle, Queue};
+use shared::queue::{Batch, Queue};
 use shared::store::CachedEndpoints;
 use shared::store::dynamo::DynamoStore;
 use shared::telemetry::{Style, init};
@@ -42,22 +42,26 @@ async fn main() -> anyhow::Result<()> {
     let store = Arc::new(store);
     let queues = Arc::new(SqsQueues::new(clients.sqs(), queues));
     let transport = Https::new(vetting, clock.clone()).context("the client for endpoints")?;
-    let worker = Deliver {
+    let tries = Tries {
+        deliveries: store.clone(),
+        transport: Arc::new(transport),
+        clock: clock.clone(),
+        entropy,
+    };
+    let unordered = Deliver {
         endpoints: Arc::new(CachedEndpoints::new(store.clone(), &clock)),
         endpoints_now: store.clone(),
         intents: store.clone(),
-        tries: Tries {
-            deliveries: store.clone(),
-            transport: Arc::new(transport),
-            clock: clock.clone(),
-            entropy,
-        },
+        tries: tries.clone(),
     };
-    let lift = |handler: Arc<dyn Handle>| {
-        let (queues, store) = (queues.clone(), store.clone());
-        Batch::new(handler, queues.clone(), queues, store, clock.clone())
+    let ordered = DeliverOrdered {
+        events: store.clone(),
+        lines: store.clone(),
+        tries,
     };
-    let workers = [lift(Arc::new(worker)), lift(Arc::new(DeliverOrdered))];
+    let queue = queues.clone();
+    let unordered = Batch::new(Arc::new(unordered), queue.clone(), queue, store, clock);
+    let workers = [unordered.lift(Arc::new(ordered)), unordered];
     let handle = async |event: LambdaEvent<SqsEvent>| {
         Ok::<_, Error>(queues.handle(&workers, event.payload).await?)
     };

@@ -1,11 +1,46 @@
-//! Deliveries that have to arrive in order.
+//! One callback, one try: is it its turn, make it, record it, settle its line, and wake what comes next.
+//!
+//! A message is a nudge: what is to be done is read from the record of the delivery and from the cursor of its line, so
+//! messages that come twice, late or early do no harm. What comes before its turn is noted in the cursor and let go;
+//! whoever settles what is before it sends a message for it. The queue keeps the order of a line as well, which spares
+//! most of that; the cursor is what decides.
+//!
+//! ```text
+//! settled already? ── yes ─────────────────────────────────┐
+//!       │ no                                               │
+//!    its turn? ── no: note it, let go                      │
+//!       │ yes                                              ▼
+//!    claim ─▶ target ─▶ post ─▶ record ── it is over ─▶ settle the line ─▶ wake the next
+//!                                  │
+//!                                  └── retry, or parked: its successors wait
+//! ```
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use shared::delivery::{Cursor, Delivery, Overtaken, SkipReason, State, Turn};
+use shared::event::{Callback, Event, Line};
+use shared::ids::{Round, TenantId};
 use shared::queue::batch::rest;
-use shared::queue::{Disposition, Handle, Queue, Received, Task};
+use shared::queue::task::CallbackTask;
+use shared::queue::{Disposition, Handle, Message, Queue, Received, Task};
+use shared::store::{CallbackTarget, Events, Lines, Read, Saved, StoreError, Version};
+use tracing::warn;
+
+use crate::tries::{Before, RACES, Tries, disposition, put_off, skipped, soon};
+
+/// How the payload of an event reads once it was erased.
+const ERASED: &str = "null";
 
 /// What the worker may use.
-pub struct DeliverOrdered;
+pub struct DeliverOrdered {
+    /// What is told.
+    pub events: Arc<dyn Events>,
+    /// How far lines are settled, and where they lead to.
+    pub lines: Arc<dyn Lines>,
+    /// What tries are made with.
+    pub tries: Tries,
+}
 
 #[async_trait]
 impl Handle for DeliverOrdered {
@@ -13,11 +48,330 @@ impl Handle for DeliverOrdered {
         Queue::DeliverOrdered
     }
 
-    async fn handle(&self, _: Task, received: &Received) -> Disposition {
-        // The batch sets aside what is for another queue; it must never pass for done.
-        Disposition::Retry {
-            after: rest(received.count),
-            tries: 0,
+    async fn handle(&self, task: Task, received: &Received) -> Disposition {
+        let Task::Callback(task) = task else {
+            // The batch sets these aside already; they must never pass for done.
+            return Disposition::Retry {
+                after: rest(received.count),
+                tries: 0,
+            };
+        };
+        match self.deliver(&task, received).await {
+            Ok(disposition) => disposition,
+            Err(trouble) => put_off(&trouble, task.event.as_str(), received),
         }
+    }
+}
+
+/// Where a callback stands: which one of its line, and which time round.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    tenant: &'a TenantId,
+    line: &'a Line,
+    number: u64,
+    round: Round,
+}
+
+impl DeliverOrdered {
+    async fn deliver(
+        &self,
+        task: &CallbackTask,
+        received: &Received,
+    ) -> Result<Disposition, StoreError> {
+        let read = self.events.event(&task.tenant, &task.event).await?;
+        let record = read.map(|read| read.value);
+        let callback = record
+            .as_ref()
+            .and_then(|record| record.recipients.callback());
+        let (Some(record), Some(callback)) = (&record, callback) else {
+            return self.gone(task, received).await;
+        };
+        let place = Place {
+            tenant: &task.tenant,
+            line: &callback.line,
+            number: callback.number,
+            round: task.round,
+        };
+        let (event, now) = (&record.event, self.tries.clock.now());
+        let key = task.key();
+        let known = self.tries.deliveries.delivery(&key).await?;
+        match known.map(|read| read.value.state) {
+            Some(state) if state.settled() => {
+                let erase = state == State::Delivered && self.erases(place, callback).await?;
+                return self.over(place, event, state, erase, received).await;
+            }
+            // `sweep` sends a message when it is due.
+            Some(State::Parked { due }) if due > now => return Ok(Disposition::Done),
+            Some(_) | None => {}
+        }
+        let turn = match self.turn(place).await? {
+            Some(Turn::Wait) => return Ok(Disposition::Done),
+            Some(turn) => turn,
+            None => return Ok(soon(received.count)),
+        };
+        let (delivery, version) = match self.tries.claim(&key, None, received, |_| false).await? {
+            Before::Try(delivery, version) => (*delivery, version),
+            // Whatever is waited for explains that the message comes again.
+            Before::Wait(after, _) => {
+                let tries = received.count;
+                return Ok(Disposition::Retry { after, tries });
+            }
+            Before::Over => return Ok(soon(received.count)),
+        };
+        let target = self
+            .lines
+            .callback_target(place.tenant, callback, now)
+            .await?;
+        let end = match turn {
+            Turn::Overtaken => Some(State::Superseded),
+            Turn::Now | Turn::Wait => self.ends(place, event, target.as_ref()).await?,
+        };
+        let (None, Some(target)) = (end, &target) else {
+            let reason = SkipReason::EndpointDeleted;
+            let state = end.unwrap_or(State::Skipped { reason });
+            return match self.tries.close(delivery, version, state).await? {
+                Saved::Stored => self.settle(place, false, received).await,
+                // Somebody else wrote first: look again, and soon.
+                Saved::Lost => Ok(soon(received.count)),
+            };
+        };
+        let made = self.tries.post(event, &target.endpoint).await;
+        let terms = (&target.endpoint, None);
+        let recorded = self
+            .tries
+            .record(&made, &event.event_type, delivery, version, terms, received)
+            .await?;
+        match recorded {
+            Some(delivery) if delivery.state.settled() => {
+                let erase = target.erase && delivery.state == State::Delivered;
+                self.over(place, event, delivery.state, erase, received)
+                    .await
+            }
+            Some(delivery) => Ok(disposition(&delivery, received, self.tries.clock.now())),
+            None => Ok(soon(received.count)),
+        }
+    }
+
+    /// What there is to do about a callback whose event is not there any more: nobody should wait for it.
+    async fn gone(
+        &self,
+        task: &CallbackTask,
+        received: &Received,
+    ) -> Result<Disposition, StoreError> {
+        warn!(
+            tenant = task.tenant.as_str(),
+            event.id = task.event.as_str(),
+            "a callback without its event"
+        );
+        let newest = self.lines.newest(&task.tenant, &task.line).await?;
+        let is_it = |number: &u64| task.line.event(&task.tenant, *number) == task.event;
+        let Some(number) = (1..=newest).find(is_it) else {
+            return Ok(Disposition::Done);
+        };
+        let place = Place {
+            tenant: &task.tenant,
+            line: &task.line,
+            number,
+            round: task.round,
+        };
+        match self.turn(place).await? {
+            Some(Turn::Wait) => Ok(Disposition::Done),
+            Some(Turn::Now | Turn::Overtaken) => self.settle(place, false, received).await,
+            None => Ok(soon(received.count)),
+        }
+    }
+
+    /// Whether it is its turn; nothing after too many lost races. What comes before its turn is noted, so that it is woken;
+    /// so is what is told once more, so that what follows waits for it.
+    async fn turn(&self, place: Place<'_>) -> Result<Option<Turn>, StoreError> {
+        for _ in 0..RACES {
+            let (cursor, version) = self.cursor(place).await?;
+            let mut noted = cursor.clone();
+            if place.round > Round::FIRST {
+                self.catch_up(place, &mut noted).await?;
+            }
+            let opened = noted.reopened.get(&place.number);
+            if place.round > Round::FIRST
+                && opened.is_none_or(|round| *round < place.round)
+                && noted.reopen(place.number, place.round) == Err(Overtaken)
+            {
+                return Ok(Some(Turn::Overtaken));
+            }
+            let turn = noted.turn(place.number);
+            if turn == Turn::Wait {
+                noted.wait(place.number);
+            }
+            if self.note(place, &cursor, &noted, version).await? == Saved::Stored {
+                return Ok(Some(turn));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whoever told something may have died before the cursor knew of it. What is told once more is judged by what was
+    /// told, so the records are asked of all that may be told now.
+    async fn catch_up(&self, place: Place<'_>, cursor: &mut Cursor) -> Result<(), StoreError> {
+        let mut open = cursor.reopened.clone();
+        open.insert(cursor.settled.saturating_add(1), Round::FIRST);
+        for (number, round) in open {
+            let other = Place {
+                number,
+                round,
+                ..place
+            };
+            let Some((_, Some(delivery))) = self.known(other).await? else {
+                continue;
+            };
+            if delivery.state.settled() {
+                cursor.settle(number, round, delivery.state == State::Delivered);
+            }
+        }
+        Ok(())
+    }
+
+    /// The message for another one of the line, and its record, if its event is there.
+    async fn known(
+        &self,
+        place: Place<'_>,
+    ) -> Result<Option<(CallbackTask, Option<Delivery>)>, StoreError> {
+        let event = place.line.event(place.tenant, place.number);
+        let read = self.events.event(place.tenant, &event).await?;
+        let first =
+            read.and_then(|read| CallbackTask::first(place.tenant, &event, &read.value.recipients));
+        let Some(first) = first else {
+            return Ok(None);
+        };
+        let task = CallbackTask {
+            round: place.round,
+            ..first
+        };
+        let delivery = self.tries.deliveries.delivery(&task.key()).await?;
+        Ok(Some((task, delivery.map(|read| read.value))))
+    }
+
+    /// How it ends without a try, if it does.
+    async fn ends(
+        &self,
+        place: Place<'_>,
+        event: &Event,
+        target: Option<&CallbackTarget>,
+    ) -> Result<Option<State>, StoreError> {
+        if let Some(reason) = skipped(target.map(|target| &target.endpoint)) {
+            return Ok(Some(State::Skipped { reason }));
+        }
+        // It was delivered before, and erased then.
+        if event.data.as_str() == ERASED {
+            return Ok(Some(State::Expired));
+        }
+        if target.is_some_and(|target| target.latest_only) {
+            let newest = self.lines.newest(place.tenant, place.line).await?;
+            return Ok((newest > place.number).then_some(State::Superseded));
+        }
+        Ok(None)
+    }
+
+    /// Whether the text of what was delivered is to be erased.
+    async fn erases(&self, place: Place<'_>, callback: &Callback) -> Result<bool, StoreError> {
+        let now = self.tries.clock.now();
+        let target = self
+            .lines
+            .callback_target(place.tenant, callback, now)
+            .await?;
+        Ok(target.is_some_and(|target| target.erase))
+    }
+
+    /// What follows when a round is over: its line goes on.
+    async fn over(
+        &self,
+        place: Place<'_>,
+        event: &Event,
+        state: State,
+        erase: bool,
+        received: &Received,
+    ) -> Result<Disposition, StoreError> {
+        if erase && event.data.as_str() != ERASED {
+            self.lines.erase(place.tenant, &event.id).await?;
+        }
+        self.settle(place, state == State::Delivered, received)
+            .await
+    }
+
+    /// Notes that a round is over, and sends a message for what was let go before its turn and is next now.
+    async fn settle(
+        &self,
+        place: Place<'_>,
+        delivered: bool,
+        received: &Received,
+    ) -> Result<Disposition, StoreError> {
+        for _ in 0..RACES {
+            let (cursor, version) = self.cursor(place).await?;
+            let mut noted = cursor.clone();
+            noted.settle(place.number, place.round, delivered);
+            let mut wakes = None;
+            while let (None, Some((number, round))) = (&wakes, noted.next()) {
+                let next = Place {
+                    number,
+                    round: round.unwrap_or(Round::FIRST),
+                    ..place
+                };
+                wakes = self.wake(next, place).await?;
+                if wakes.is_none() {
+                    // Its event is not there any more.
+                    noted.settle(next.number, next.round, false);
+                }
+            }
+            if self.note(place, &cursor, &noted, version).await? == Saved::Stored {
+                return Ok(match wakes {
+                    Some(message) => Disposition::Forward(vec![(Queue::DeliverOrdered, message)]),
+                    None => Disposition::Done,
+                });
+            }
+        }
+        Ok(soon(received.count))
+    }
+
+    /// The message for `next`, because `settled` is over.
+    async fn wake(
+        &self,
+        next: Place<'_>,
+        settled: Place<'_>,
+    ) -> Result<Option<Message>, StoreError> {
+        let Some((task, delivery)) = self.known(next).await? else {
+            return Ok(None);
+        };
+        let before = settled.line.event(settled.tenant, settled.number);
+        Ok(Some(
+            Task::Callback(CallbackTask {
+                hop: delivery.map_or(0, |delivery| delivery.hop),
+                after: Some(format!("{before}#{}", settled.round)),
+                ..task
+            })
+            .encode(),
+        ))
+    }
+
+    async fn cursor(&self, place: Place<'_>) -> Result<(Cursor, Option<Version>), StoreError> {
+        Ok(match self.lines.cursor(place.tenant, place.line).await? {
+            Some(Read { value, version }) => (value, Some(version)),
+            None => (Cursor::default(), None),
+        })
+    }
+
+    /// Writes what is to be noted, if that is anything new.
+    async fn note(
+        &self,
+        place: Place<'_>,
+        cursor: &Cursor,
+        noted: &Cursor,
+        version: Option<Version>,
+    ) -> Result<Saved, StoreError> {
+        if cursor == noted {
+            return Ok(Saved::Stored);
+        }
+        let (tenant, line) = (place.tenant, place.line);
+        let now = self.tries.clock.now();
+        self.lines
+            .save_cursor(tenant, line, noted, version, now)
+            .await
     }
 }

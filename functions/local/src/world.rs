@@ -137,9 +137,13 @@ impl World {
                 endpoints: endpoints.clone(),
                 endpoints_now: store.clone(),
                 intents: store.clone(),
+                tries: tries.clone(),
+            })),
+            lift(Arc::new(DeliverOrdered {
+                events: store.clone(),
+                lines: store.clone(),
                 tries,
             })),
-            lift(Arc::new(DeliverOrdered)),
         ];
         let sweep = Sweep {
             deliveries: store.clone(),

@@ -9,6 +9,8 @@
 
 mod cursor;
 mod endpoint;
+#[cfg(test)]
+mod laws;
 mod outcome;
 mod policy;
 mod record;

@@ -92,6 +92,18 @@ impl Batch {
         }
     }
 
+    /// Lifts another handler, with the same means.
+    #[must_use]
+    pub fn lift(&self, handler: Arc<dyn Handle>) -> Self {
+        Self {
+            handler,
+            enqueue: self.enqueue.clone(),
+            defer: self.defer.clone(),
+            quarantine: self.quarantine.clone(),
+            clock: self.clock.clone(),
+        }
+    }
+
     /// The queue whose messages it reads.
     #[must_use]
     pub fn queue(&self) -> Queue {

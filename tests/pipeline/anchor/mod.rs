@@ -1,0 +1,4 @@
+//! Anchors: wallets hear of their customers, in order.
+
+mod ordered;
+mod wallet;
