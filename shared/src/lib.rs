@@ -7,7 +7,7 @@
 //!                            sweep: due retries -> q:fanout, parked deliveries -> q:deliver,
 //!                                   unsent callbacks -> q:deliver-ordered, dead letters -> table
 //! payment backend  -> decide -> ASE, and back
-//! operator         -> console: tenants, keys, endpoints, billing accounts; events, deliveries, replay
+//! operator         -> console: tenants, keys, endpoints, wallet clients, billing accounts; events, deliveries, replay
 //! ```
 //! A *signal* is what a billing platform told us, in our words. It becomes *events*: recorded, immutable. An event
 //! on its way to one *endpoint*, in one *round*, is a *delivery*, and each request made for it a *try*. An *intent*

@@ -1,6 +1,6 @@
-//! `console`: the operator's API. Tenants, keys, endpoints, billing accounts and publishers are written here and
-//! read by the other functions; events, deliveries, intents and quarantined messages are read here, replayed and
-//! redriven.
+//! `console`: the operator's API. Tenants, keys, endpoints, billing accounts, publishers, anchors and their wallet
+//! clients are written here and read by the other functions; events, deliveries, intents and quarantined messages are
+//! read here, replayed and redriven.
 //!
 //! A request passes [`auth`] (who asks, and whose data may be reached), [`request`] (what is asked, read strictly)
 //! and one of the [`routes`]; the answer is a shape of [`view`] or a problem of [`reply`]. What the table and the

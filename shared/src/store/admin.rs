@@ -80,9 +80,9 @@ pub trait Tenants: Send + Sync {
     /// See [`StoreError`].
     async fn tenants(&self) -> Result<Vec<TenantRecord>, StoreError>;
 
-    /// Removes a tenant with its configuration (keys, endpoints, billing accounts, publishers): nothing of it is
-    /// accepted or delivered any more. What was recorded stays until it expires, and the name rests for as long. Whether
-    /// it, or anything of it, was there.
+    /// Removes a tenant with its configuration (keys, endpoints, wallet clients, billing accounts, publishers, its anchor with
+    /// its signing keys): nothing of it is accepted or delivered any more. What was recorded stays until it expires, and
+    /// the name rests for as long. Whether it, or anything of it, was there.
     ///
     /// # Errors
     /// See [`StoreError`].

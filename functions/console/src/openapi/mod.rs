@@ -122,7 +122,8 @@ impl Modify for Shared {
         let mut key = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         key.description = Some(
             "An operator's key reaches all tenants; a tenant's key (`prk_..`, made with `POST .../keys`) reaches \
-             its own tenant."
+             its own tenant. What wallets are told is personal data, and shown only to a key that was made with \
+             `personal_data`; the operator's key of the environment is none."
                 .to_owned(),
         );
         components.add_security_scheme("key", SecurityScheme::Http(key));

@@ -121,7 +121,8 @@ pub(crate) async fn read(
     Ok(Json(tenant.into()))
 }
 
-/// Removes a tenant with its keys, endpoints, billing accounts and publishers. Operators only.
+/// Removes a tenant with its keys, endpoints, wallet clients, billing accounts, publishers, and its anchor with the signing
+/// keys. Operators only.
 ///
 /// What was recorded stays until it expires, and the name can't be used again before.
 #[utoipa::path(

@@ -62,6 +62,18 @@ async fn a_removed_tenant_is_gone_with_its_keys_and_all_it_had() {
             .status,
         201
     );
+    let business = json!({"base_url": "https://business.example/", "auth": {"type": "none"}});
+    let of_anchors = [
+        ("clients/lobby", json!({"domains": ["wallet.example.com"]})),
+        ("anchor", json!({"business_server": business})),
+        ("anchor/signing-key", json!({})),
+    ];
+    for (path, body) in &of_anchors {
+        let made = world
+            .put(&format!("/v1/tenants/acme/{path}"), body.clone())
+            .await;
+        assert_eq!(made.status, 201, "{path}");
+    }
 
     assert_eq!(world.delete("/v1/tenants/acme").await.status, 204);
     let gone = (404, "There is no tenant `acme` here.".to_owned());
@@ -91,6 +103,10 @@ async fn a_removed_tenant_is_gone_with_its_keys_and_all_it_had() {
         json!({"data": [], "next_cursor": null}),
         "a new one begins with nothing"
     );
+    for (path, _) in of_anchors {
+        let read = world.get(&format!("/v1/tenants/acme/{path}")).await;
+        assert_eq!(read.status, 404, "{path}");
+    }
 }
 
 #[tokio::test]
