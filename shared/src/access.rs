@@ -87,6 +87,8 @@ pub struct Granted {
     pub tenant: TenantId,
     /// The key's public name; `operator` for the operator's.
     pub key: String,
+    /// Whether it may be shown personal data.
+    pub personal_data: bool,
 }
 
 /// Checks the keys of callers.
@@ -114,6 +116,7 @@ impl Access {
                 true => Ok(Granted {
                     tenant,
                     key: "operator".to_owned(),
+                    personal_data: false,
                 }),
                 false => Err(AccessError::NoTenant),
             };
@@ -124,6 +127,7 @@ impl Access {
             Scope::Tenant { tenant: own } if own.as_str() == tenant => Ok(Granted {
                 tenant: own,
                 key: found.key.into(),
+                personal_data: found.personal_data,
             }),
             // No key that is kept reaches more than one tenant.
             Scope::Tenant { .. } | Scope::Operator => Err(AccessError::Forbidden),

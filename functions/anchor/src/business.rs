@@ -38,12 +38,12 @@ pub struct Lookup<'a> {
     pub memo: Option<&'a str>,
 }
 
-/// Why there is no usable answer. The texts are for the caller; what the business server says of a request that it finds
-/// wrong is told on, nothing else of its answers.
+/// Why there is no usable answer. The texts are safe to log: what the business server says of a request that it finds wrong
+/// may be about a person, and is told the caller alone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
     /// It finds the question wrong (400, 422).
-    #[error("the business server refuses: {0}")]
+    #[error("the business server refuses")]
     Refused(String),
     /// It knows no such customer (404).
     #[error("the business server knows no such customer")]
@@ -80,7 +80,11 @@ impl From<Trouble> for Fault {
             | Trouble::Unusable(_)
             | Trouble::SetUp(_) => Code::Internal,
         };
-        Self::new(code, trouble.to_string())
+        let message = match &trouble {
+            Trouble::Refused(text) => format!("{trouble}: {text}"),
+            trouble => trouble.to_string(),
+        };
+        Self::new(code, message)
     }
 }
 

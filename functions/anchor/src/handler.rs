@@ -1,6 +1,7 @@
 //! The door's routes, and what all of them share: who asks, and how what is recorded gets to its queue.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -11,10 +12,10 @@ use axum::routing::{get, post, put};
 use futures::future::join_all;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use shared::access::{Access, AccessError, bearer};
 use shared::body::receive_json;
-use shared::customer::{AnchorSettings, Telling};
+use shared::customer::{AnchorSettings, Call, Telling, Transaction};
 use shared::delivery::Vetting;
 use shared::event::{Recipients, SetAside};
 use shared::ids::TenantId;
@@ -22,9 +23,10 @@ use shared::problem::{Problem, chain};
 use shared::queue::task::{CallbackTask, send};
 use shared::queue::{Enqueue, Task};
 use shared::signature::jwt;
-use shared::store::{Anchors, Outbox, Registrations, Transactions};
-use shared::time::{Clock, later};
-use shared::transport::Caller;
+use shared::store::{Anchors, Outbox, Registrations, StoreError, Transactions};
+use shared::time::{Clock, later, until};
+use shared::transport;
+use tokio::time::timeout;
 use tracing::{error, warn};
 
 use crate::reply::{Refusal, calls};
@@ -35,6 +37,8 @@ use crate::transactions::view;
 pub const BODY_MOST: usize = 256 * 1024;
 /// A batch of calls may take so long: a door of AWS answers within 29 s.
 pub const BATCH_MOST: SignedDuration = SignedDuration::from_secs(25);
+/// And its answer is given within so long, whatever a call still waits for.
+const ANSWERED_WITHIN: SignedDuration = SignedDuration::from_secs(28);
 /// The header that the Anchor Platform's callers show a key in.
 pub const KEY_HEADER: &str = "x-api-key";
 
@@ -54,11 +58,20 @@ pub struct Anchor {
     /// Where that goes.
     pub queues: Arc<dyn Enqueue>,
     /// The way to business servers.
-    pub business: Arc<dyn Caller>,
+    pub business: Arc<dyn transport::Caller>,
     /// Which addresses wallets may name.
     pub vetting: Vetting,
     /// The time of changes, and that tokens are judged by.
     pub clock: Arc<dyn Clock>,
+}
+
+/// Who asks, and of which tenant.
+pub(crate) struct Caller {
+    pub(crate) tenant: TenantId,
+    /// How the tenant's anchor works with us, if it is set up.
+    pub(crate) settings: Option<AnchorSettings>,
+    /// Whether personal data may be shown: the business server's own token may see what it told us.
+    pub(crate) personal: bool,
 }
 
 /// The door's routes.
@@ -137,7 +150,7 @@ impl Anchor {
         &self,
         headers: &HeaderMap,
         tenant: &str,
-    ) -> Result<(TenantId, Option<AnchorSettings>), Refusal> {
+    ) -> Result<Caller, Refusal> {
         // A key of ours has no dots.
         let presented = bearer(headers).filter(|token| token.expose().split('.').count() == 3);
         if let Some(token) = presented {
@@ -148,12 +161,19 @@ impl Anchor {
             let secret = secret.ok_or_else(unknown)?;
             let checked = jwt::bearer(token.expose(), secret, self.clock.now());
             let _proof = checked.map_err(Refusal::Token)?;
-            return Ok((tenant, settings));
+            return Ok(Caller {
+                tenant,
+                settings,
+                personal: true,
+            });
         }
-        let headers = in_one_header(headers)?;
-        let tenant = self.access.by_key(&headers, tenant).await?.tenant;
-        let settings = self.anchors.anchor(&tenant).await?.map(|read| read.value);
-        Ok((tenant, settings))
+        let granted = self.access.by_key(&in_one_header(headers)?, tenant).await?;
+        let settings = self.anchors.anchor(&granted.tenant).await?;
+        Ok(Caller {
+            tenant: granted.tenant,
+            settings: settings.map(|read| read.value),
+            personal: granted.personal_data,
+        })
     }
 
     async fn calls(
@@ -161,9 +181,9 @@ impl Anchor {
         tenant: &str,
         request: Request,
     ) -> Result<http::Response<String>, Refusal> {
-        let ends = later(self.clock.now(), BATCH_MOST);
+        let began = self.clock.now();
         let (parts, body) = request.into_parts();
-        let (tenant, settings) = self.granted(&parts.headers, tenant).await?;
+        let caller = self.granted(&parts.headers, tenant).await?;
         let body = receive_json(&parts.headers, body, BODY_MOST).await?;
         let sent = Sent::read(&body)?;
         let calls_sent = match &sent {
@@ -182,15 +202,11 @@ impl Anchor {
             answers.push(match Envelope::read(call) {
                 Ok(envelope) => {
                     let outcome = match envelope.call() {
-                        Ok(_) if self.clock.now() >= ends => {
-                            Err(Fault::new(Code::Internal, "not attempted"))
-                        }
-                        Ok(call) => self.notify(&tenant, settings.as_ref(), &call, ends).await,
+                        Ok(call) => self.attempt(&caller, &call, began).await,
                         Err(fault) => Err(fault),
                     };
-                    let transaction = envelope.transaction();
-                    let outcome = outcome.map(|transaction| view(&transaction));
-                    Answer::new(Some(envelope.id.clone()), transaction, outcome)
+                    let outcome = outcome.map(|it| view(&it, caller.personal));
+                    Answer::new(Some(envelope.id.clone()), envelope.transaction(), outcome)
                 }
                 Err((id, fault)) => Answer::new(id, None, Err(fault)),
             });
@@ -198,18 +214,60 @@ impl Anchor {
         Ok(calls(&answers, matches!(sent, Sent::One(_))))
     }
 
+    /// Makes a call of a batch that `began` then, if there is time for it, and ends it in time for the answer.
+    async fn attempt(
+        &self,
+        caller: &Caller,
+        call: &Call,
+        began: Timestamp,
+    ) -> Result<Transaction, Fault> {
+        let (ends, cut) = (later(began, BATCH_MOST), later(began, ANSWERED_WITHIN));
+        let now = self.clock.now();
+        if now >= ends {
+            return Err(Fault::new(Code::Internal, "not attempted"));
+        }
+        let left = |now| Duration::try_from(until(now, cut)).unwrap_or_default();
+        let Caller {
+            tenant, settings, ..
+        } = caller;
+        let notified = timeout(
+            left(now),
+            self.notify(tenant, settings.as_ref(), call, ends),
+        );
+        let Ok(notified) = notified.await else {
+            return Err(Fault::new(Code::Internal, crate::notify::UNSURE));
+        };
+        let (transaction, tellings) = notified?;
+        // Cut short, the outbox still has it.
+        let _cut = timeout(left(self.clock.now()), self.tell(tenant, &tellings)).await;
+        Ok(transaction)
+    }
+
+    /// Whether what is to be told can be signed; what nobody is told is alarmed.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub(crate) async fn can_tell(
+        &self,
+        tenant: &TenantId,
+        tellings: &[Telling],
+    ) -> Result<bool, StoreError> {
+        let nobody = Recipients::SetAside(SetAside::NoClient);
+        // Before it is written: dying right after that, nobody would say so.
+        for telling in tellings.iter().filter(|it| it.recipients == nobody) {
+            error!(
+                tenant = tenant.as_str(),
+                event.id = telling.event.id.as_str(),
+                alarm = "no_client",
+                "a change that no wallet client is told of, since none owns the transaction"
+            );
+        }
+        let told = tellings.iter().any(|it| it.recipients.callback().is_some());
+        Ok(!told || self.anchors.can_sign(tenant).await?)
+    }
+
     /// Sends what was recorded, and notes that it was sent. What fails here is made up for by `sweep`.
     pub(crate) async fn tell(&self, tenant: &TenantId, tellings: &[Telling]) {
-        for telling in tellings {
-            if telling.recipients == Recipients::SetAside(SetAside::NoClient) {
-                error!(
-                    tenant = tenant.as_str(),
-                    event.id = telling.event.id.as_str(),
-                    alarm = "no_client",
-                    "a change that no wallet client is told of, since none owns the transaction"
-                );
-            }
-        }
         let tasks: Vec<_> = tellings
             .iter()
             .filter_map(|it| CallbackTask::first(tenant, &it.event.id, &it.recipients))

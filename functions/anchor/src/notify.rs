@@ -11,8 +11,8 @@
 use futures::try_join;
 use jiff::Timestamp;
 use shared::customer::{
-    AnchorSettings, Call, Change, Client, Customer, Known, Refused, StatusRefused, Transaction,
-    step,
+    AnchorSettings, Call, Change, Client, Customer, Known, Refused, StatusRefused, Telling,
+    Transaction, step,
 };
 use shared::event::Sep;
 use shared::ids::TenantId;
@@ -23,8 +23,12 @@ use tracing::{error, info, warn};
 
 use crate::business::{Lookup, ask};
 use crate::handler::Anchor;
+use crate::reply::NO_SIGNING_KEY;
 use crate::rpc::{Code, Fault, no_transaction};
 
+/// What is answered where nobody knows whether a write was made.
+pub(crate) const UNSURE: &str =
+    "something we depend on is unavailable; call again, and the answer tells whether it was done";
 /// So often a lost race is run again.
 const RACES: usize = 6;
 
@@ -47,7 +51,7 @@ impl From<Refused> for Fault {
 }
 
 impl Anchor {
-    /// Does what a call asks for, until `ends`; answers the transaction as it stands then.
+    /// Does what a call asks for, until `ends`; answers the transaction as it stands then, and what is to be sent of it.
     ///
     /// # Errors
     /// See [`Fault`]: nobody is told of anything then.
@@ -57,7 +61,7 @@ impl Anchor {
         settings: Option<&AnchorSettings>,
         call: &Call,
         ends: Timestamp,
-    ) -> Result<Transaction, Fault> {
+    ) -> Result<(Transaction, Vec<Telling>), Fault> {
         let mut tried: Option<Change> = None;
         let mut written = None;
         for _ in 0..RACES {
@@ -70,15 +74,25 @@ impl Anchor {
                 .take()
                 .filter(|tried| tried.transaction == before.known.transaction)
             {
-                return Ok(self.done(tenant, change).await);
+                return Ok(done(tenant, change));
             }
-            let customer = self.look_up(settings, call, &before.known, ends).await?;
-            let now = self.clock.now();
-            let mapping = settings.map(|it| it.status_map).unwrap_or_default();
-            let step = step(tenant, call, customer.as_ref(), &before.known, mapping, now)?;
-            let Some(change) = step else {
-                return Ok(before.known.transaction);
+            let decided = self
+                .decide(tenant, settings, call, &before.known, ends)
+                .await;
+            // Once a write may have been made, nothing else that goes wrong tells that it was not.
+            let sure = |fault| match &written {
+                Some(trouble) => unavailable(trouble, true),
+                None => fault,
             };
+            let Some(change) = decided.map_err(sure)? else {
+                return Ok((before.known.transaction, Vec::new()));
+            };
+            let now = self.clock.now();
+            match self.can_tell(tenant, &change.tellings).await {
+                Ok(true) => {}
+                Ok(false) => return Err(sure(Fault::new(Code::Internal, NO_SIGNING_KEY))),
+                Err(trouble) => return Err(unavailable(&trouble, written.is_some())),
+            }
             let snapshot = change.snapshot.as_ref();
             let registration = change.registration.as_ref().zip(before.registration);
             let saved = self
@@ -96,7 +110,7 @@ impl Anchor {
                 )
                 .await;
             match saved {
-                Ok(Saved::Stored) => return Ok(self.done(tenant, change).await),
+                Ok(Saved::Stored) => return Ok(done(tenant, change)),
                 Ok(Saved::Lost) => {}
                 // It may have been written: read again, and see.
                 Err(trouble @ StoreError::Unavailable(_)) => {
@@ -115,18 +129,19 @@ impl Anchor {
         })
     }
 
-    /// A change is written: what it tells goes to its queue.
-    async fn done(&self, tenant: &TenantId, change: Change) -> Transaction {
-        let transaction = change.transaction;
-        info!(
-            tenant = tenant.as_str(),
-            transaction = transaction.id.as_str(),
-            status = transaction.status.as_str(),
-            told = change.tellings.len(),
-            "transaction moved"
-        );
-        self.tell(tenant, &change.tellings).await;
-        transaction
+    /// What the call changes, by what the business server says now; nothing if that was done before.
+    async fn decide(
+        &self,
+        tenant: &TenantId,
+        settings: Option<&AnchorSettings>,
+        call: &Call,
+        known: &Known,
+        ends: Timestamp,
+    ) -> Result<Option<Change>, Fault> {
+        let customer = self.look_up(settings, call, known, ends).await?;
+        let mapping = settings.map(|it| it.status_map).unwrap_or_default();
+        let now = self.clock.now();
+        Ok(step(tenant, call, customer.as_ref(), known, mapping, now)?)
     }
 
     /// Reads all that the step depends on, before anybody outside is asked.
@@ -195,7 +210,7 @@ impl Anchor {
         let Some(id) = &call.customer else {
             return Ok(None);
         };
-        if !transaction.customers.may_be(id) {
+        if !transaction.customers.name(id) {
             return Err(Refused::OtherCustomer.into());
         }
         let Some(settings) = settings else {
@@ -225,11 +240,24 @@ impl Anchor {
     }
 }
 
+/// A change is written.
+fn done(tenant: &TenantId, change: Change) -> (Transaction, Vec<Telling>) {
+    let transaction = change.transaction;
+    info!(
+        tenant = tenant.as_str(),
+        transaction = transaction.id.as_str(),
+        status = transaction.status.as_str(),
+        told = change.tellings.len(),
+        "transaction moved"
+    );
+    (transaction, change.tellings)
+}
+
 /// The table failed. After a write of which the answer was lost nobody knows whether it was made.
 fn unavailable(trouble: &StoreError, unsure: bool) -> Fault {
     error!(error = chain(trouble), "a call failed");
     let message = if unsure {
-        "something we depend on is unavailable; call again, and the answer tells whether it was done"
+        UNSURE
     } else {
         "something we depend on is unavailable; nothing was changed; call again"
     };

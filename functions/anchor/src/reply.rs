@@ -13,6 +13,9 @@ use shared::store::{StoreError, Version};
 use crate::business::Trouble;
 use crate::rpc::{Answer, NotCalls};
 
+/// What is said where a wallet would have to be told, and nothing can be signed.
+pub const NO_SIGNING_KEY: &str = "the tenant has no signing key to tell the wallet with; put one at .../anchor/signing-key; nothing was changed";
+
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
@@ -43,6 +46,9 @@ pub enum Refusal {
     /// The transaction is not in the state that the caller read it in.
     #[error("the transaction is not as it was read")]
     Changed,
+    /// A wallet would have to be told, and nothing can be signed.
+    #[error("the tenant has no signing key")]
+    NoSigningKey,
     /// Others changed it again and again.
     #[error("lost every race")]
     Contended,
@@ -116,6 +122,12 @@ impl Refusal {
                 "/problems/changed",
                 "Changed since it was read",
                 "`If-Match` and `If-None-Match` name another state than the transaction's; read it again.",
+            ),
+            Self::NoSigningKey => Problem::new(
+                StatusCode::CONFLICT,
+                "/problems/no-signing-key",
+                "No signing key",
+                NO_SIGNING_KEY,
             ),
             Self::Contended => Problem {
                 detail: "Others changed the transaction again and again; put it again.".to_owned(),

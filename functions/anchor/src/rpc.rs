@@ -113,7 +113,7 @@ impl Envelope {
         };
         let id = call
             .get("id")
-            .filter(|id| id.is_string() || id.is_number())
+            .filter(|id| id.is_string() || id.is_i64() || id.is_u64())
             .cloned();
         let method = call.get("method").and_then(Value::as_str);
         let params = match call.get("params") {
@@ -125,7 +125,7 @@ impl Envelope {
             wrong.push("`jsonrpc` must be \"2.0\"");
         }
         if id.is_none() {
-            wrong.push("`id` must be a string or a number");
+            wrong.push("`id` must be a string or a whole number");
         }
         if method.is_none_or(str::is_empty) {
             wrong.push("`method` must be a name");
@@ -266,12 +266,12 @@ mod tests {
             (
                 "{}",
                 None,
-                "`jsonrpc` must be \"2.0\"; `id` must be a string or a number; `method` must be a name",
+                "`jsonrpc` must be \"2.0\"; `id` must be a string or a whole number; `method` must be a name",
             ),
             (
                 r#"{"jsonrpc":"2.0","id":null,"method":"x","params":[]}"#,
                 None,
-                "`id` must be a string or a number; `params` must be an object",
+                "`id` must be a string or a whole number; `params` must be an object",
             ),
             (
                 r#"{"jsonrpc":2.0,"id":7,"method":""}"#,

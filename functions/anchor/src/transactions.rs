@@ -10,17 +10,19 @@ use shared::body::receive_json;
 use shared::customer::{Customers, Draft, OURS, Transaction, TransactionStatus, put};
 use shared::delivery::Vetting;
 use shared::event::{Sep, read};
-use shared::ids::{EndpointId, TenantId, TransactionId};
+use shared::ids::{EndpointId, TransactionId};
 use shared::store::{AnchorStep, Read, Saved, Version};
 use tracing::info;
 
-use crate::handler::{Anchor, BODY_MOST};
+use crate::handler::{Anchor, BODY_MOST, Caller};
 use crate::reply::{Refusal, in_state};
 
 /// So often a lost race is run again.
 const RACES: usize = 6;
 /// The longest URL, in bytes.
 pub(crate) const URL_MOST: usize = 2048;
+/// The longest `details`, in bytes, so that the answers to a batch of calls stay within what a function may answer (6 MB).
+const DETAILS_MOST: usize = 64 * 1024;
 /// The longest `kind`, in bytes.
 const KIND_MOST: usize = 64;
 
@@ -77,12 +79,7 @@ impl Wire {
         if let Some(url) = &self.on_change_callback {
             check_url("on_change_callback", url, vetting)?;
         }
-        if let Some(name) = OURS.iter().find(|name| self.details.contains_key(**name)) {
-            return bad(
-                &format!("details.{name}"),
-                "is told from what the transaction itself says; leave it out of `details`",
-            );
-        }
+        check_details(sep, &self.details)?;
         Ok(Draft {
             sep,
             kind: self.kind,
@@ -96,6 +93,41 @@ impl Wire {
             on_change_callback: self.on_change_callback,
             details: self.details,
         })
+    }
+}
+
+/// Whether what the anchor has to add can be told to the letter.
+fn check_details(sep: Sep, details: &Map<String, Value>) -> Result<(), Refusal> {
+    let bad = |field: String, rule: &str| Err(Refusal::field(&field, rule));
+    let message = (sep == Sep::Sep31).then_some("required_info_message");
+    let ours = OURS.iter().copied().chain(message);
+    if let Some(name) = ours.into_iter().find(|name| details.contains_key(*name)) {
+        return bad(
+            format!("details.{name}"),
+            "is told from what the transaction itself says; leave it out of `details`",
+        );
+    }
+    if let Some((name, _)) = details.iter().find(|(_, value)| !is_exact(value)) {
+        return bad(
+            format!("details.{name}"),
+            "must have no numbers but whole ones of 64 bits; write amounts as strings",
+        );
+    }
+    let size = serde_json::to_string(details).map_or(0, |text| text.len());
+    if size > DETAILS_MOST {
+        let rule = format!("must have at most {DETAILS_MOST} bytes");
+        return bad("details".to_owned(), &rule);
+    }
+    Ok(())
+}
+
+/// Whether every number in it is kept as it was written.
+fn is_exact(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.is_i64() || number.is_u64(),
+        Value::Array(values) => values.iter().all(is_exact),
+        Value::Object(members) => members.values().all(is_exact),
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
     }
 }
 
@@ -133,13 +165,17 @@ struct View<'a> {
     updated_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     completed_at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    details: &'a Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<&'a Map<String, Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    withheld: Option<&'static str>,
 }
 
-/// A transaction as its anchor sees it.
+/// A transaction as its anchor sees it; what may be about a person only where `personal` data may be shown.
 #[must_use]
-pub fn view(transaction: &Transaction) -> Value {
+pub fn view(transaction: &Transaction, personal: bool) -> Value {
+    let details = Some(&transaction.details).filter(|details| !details.is_empty());
+    let withholds = !personal && (details.is_some() || transaction.message.is_some());
     let view = View {
         id: &transaction.id,
         sep: transaction.sep,
@@ -147,7 +183,7 @@ pub fn view(transaction: &Transaction) -> Value {
         status: transaction.status,
         client: transaction.client.as_ref(),
         customers: &transaction.customers,
-        message: transaction.message.as_deref(),
+        message: transaction.message.as_deref().filter(|_| personal),
         transfer_received_at: transaction.transfer_received_at,
         amounts_known: transaction.amounts_known,
         instructions_known: transaction.instructions_known,
@@ -155,7 +191,8 @@ pub fn view(transaction: &Transaction) -> Value {
         started_at: transaction.started_at,
         updated_at: transaction.updated_at,
         completed_at: transaction.completed_at,
-        details: &transaction.details,
+        details: details.filter(|_| personal),
+        withheld: withholds.then_some("personal_data"),
     };
     serde_json::to_value(view).expect("texts, times and JSON values always have a JSON form")
 }
@@ -204,12 +241,14 @@ impl Anchor {
         id: &str,
         headers: &HeaderMap,
     ) -> Result<Response<String>, Refusal> {
-        let (tenant, _) = self.granted(headers, tenant).await?;
+        let Caller {
+            tenant, personal, ..
+        } = self.granted(headers, tenant).await?;
         let not_found = || Refusal::NotFound("transaction");
         let id = TransactionId::parse(id).map_err(|_| not_found())?;
         let found = self.transactions.transaction(&tenant, &id).await?;
         let Read { value, version } = found.ok_or_else(not_found)?;
-        Ok(in_state(StatusCode::OK, &view(&value), version))
+        Ok(in_state(StatusCode::OK, &view(&value, personal), version))
     }
 
     /// Puts a transaction of `tenant`, and tells its owner of a status that changed by it.
@@ -223,7 +262,7 @@ impl Anchor {
         request: Request,
     ) -> Result<Response<String>, Refusal> {
         let (parts, body) = request.into_parts();
-        let (tenant, _) = self.granted(&parts.headers, tenant).await?;
+        let caller = self.granted(&parts.headers, tenant).await?;
         let id = TransactionId::parse(id)
             .map_err(|error| Refusal::field("id", format!("in the path: {error}")))?;
         let wanted = Wanted::read(&parts.headers)?;
@@ -232,7 +271,7 @@ impl Anchor {
             .map_err(|_| Refusal::field("body", "is not JSON in UTF-8"))?;
         let draft = read::<Wire>("", text)?.draft(&self.vetting)?;
         for _ in 0..RACES {
-            if let Some(answer) = self.try_put(&tenant, &id, &draft, &wanted).await? {
+            if let Some(answer) = self.try_put(&caller, &id, &draft, &wanted).await? {
                 return Ok(answer);
             }
         }
@@ -242,11 +281,14 @@ impl Anchor {
     /// Puts a transaction as it stands now; `None` if somebody else wrote first.
     async fn try_put(
         &self,
-        tenant: &TenantId,
+        caller: &Caller,
         id: &TransactionId,
         draft: &Draft,
         wanted: &Wanted,
     ) -> Result<Option<Response<String>>, Refusal> {
+        let Caller {
+            tenant, personal, ..
+        } = caller;
         let found = self.transactions.transaction(tenant, id).await?;
         let read = found.as_ref().map(|read| read.version);
         if !wanted.fits(read) {
@@ -269,9 +311,9 @@ impl Anchor {
         let now = self.clock.now();
         let change = put(tenant, id, draft.clone(), known, client.as_ref(), now);
         let Some(change) = change else {
-            return Ok(known
-                .zip(read)
-                .map(|(known, version)| in_state(StatusCode::OK, &view(known), version)));
+            return Ok(known.zip(read).map(|(known, version)| {
+                in_state(StatusCode::OK, &view(known, *personal), version)
+            }));
         };
         let step = AnchorStep {
             transaction: &change.transaction,
@@ -280,6 +322,9 @@ impl Anchor {
             registration: None,
             tellings: &change.tellings,
         };
+        if !self.can_tell(tenant, &change.tellings).await? {
+            return Err(Refusal::NoSigningKey);
+        }
         if self.transactions.save_change(tenant, &step, now).await? == Saved::Lost {
             return Ok(None);
         }
@@ -295,7 +340,7 @@ impl Anchor {
             Some(Version(read)) => (StatusCode::OK, Version(read.saturating_add(1))),
             None => (StatusCode::CREATED, Version(1)),
         };
-        let shown = view(&change.transaction);
+        let shown = view(&change.transaction, *personal);
         Ok(Some(in_state(status, &shown, version)))
     }
 }

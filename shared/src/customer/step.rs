@@ -57,7 +57,7 @@ pub enum Refused {
     #[error(transparent)]
     Status(#[from] StatusRefused),
     /// The transaction is about other customers.
-    #[error("`customer_id` is no customer of this transaction")]
+    #[error("`customer_id` is no customer of this transaction; put it with its `customers`")]
     OtherCustomer,
     /// The transaction fails, and nobody says why.
     #[error(
@@ -120,7 +120,7 @@ pub fn step(
 ) -> Result<Option<Change>, Refused> {
     let transaction = &known.transaction;
     if let Some(id) = &call.customer
-        && !transaction.customers.may_be(id)
+        && !transaction.customers.name(id)
     {
         return Err(Refused::OtherCustomer);
     }

@@ -53,7 +53,10 @@ fn transaction(sep: Sep, status: S, funds: Funds) -> Transaction {
         kind: "deposit".into(),
         status,
         client: Some(name("lobby")),
-        customers: Customers::default(),
+        customers: Customers {
+            sender: Some(customer_id()),
+            receiver: None,
+        },
         message: None,
         transfer_received_at: (funds == Funds::Received).then_some(NOW),
         amounts_known: funds != Funds::NotPayable,

@@ -21,14 +21,11 @@ pub struct Customers {
 }
 
 impl Customers {
-    /// Whether `customer` may be one of them: not if others are named.
+    /// Whether `customer` is one of them.
     #[must_use]
-    pub fn may_be(&self, customer: &CustomerId) -> bool {
-        let mut named = [&self.sender, &self.receiver]
-            .into_iter()
-            .flatten()
-            .peekable();
-        named.peek().is_none() || named.any(|named| named == customer)
+    pub fn name(&self, customer: &CustomerId) -> bool {
+        let mut named = [&self.sender, &self.receiver].into_iter().flatten();
+        named.any(|named| named == customer)
     }
 }
 

@@ -57,6 +57,9 @@ pub enum TokenError {
     /// `aud` does not name us.
     #[error("the token is for another audience")]
     Audience,
+    /// It names somebody, as SEP-10's do: it is no bearer of a shared secret.
+    #[error("the token must name nobody: it looks like one of SEP-10")]
+    OfSomebody,
     /// `sub` names no account.
     #[error("the token's `sub` must be an account: `G..`, `G..:memo` or `M..`")]
     Subject,
@@ -157,6 +160,9 @@ fn authentic(
 /// See [`TokenError`].
 pub fn bearer(token: &str, secret: &Secret, now: Timestamp) -> Result<Verified, TokenError> {
     let (claims, expires) = authentic(token, secret, now)?;
+    if claims.sub.is_some() || claims.client_domain.is_some() {
+        return Err(TokenError::OfSomebody);
+    }
     let issued = claims.iat.and_then(|at| Timestamp::from_second(at).ok());
     if expires > later(issued.unwrap_or(now), BEARER_LIFE_MOST) {
         return Err(TokenError::TooLong);

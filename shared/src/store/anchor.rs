@@ -178,6 +178,12 @@ pub trait Anchors: Send + Sync {
     /// See [`StoreError`].
     async fn anchor(&self, tenant: &TenantId) -> Result<Option<Read<AnchorSettings>>, StoreError>;
 
+    /// Whether a tenant has a key to sign callbacks with; it is not opened.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn can_sign(&self, tenant: &TenantId) -> Result<bool, StoreError>;
+
     /// The wallet clients of a tenant, by name.
     ///
     /// # Errors

@@ -33,6 +33,11 @@ impl Anchors for DynamoStore {
             .collect()
     }
 
+    async fn can_sign(&self, tenant: &TenantId) -> Result<bool, StoreError> {
+        let found = self.get(&item::signing_keys_key(tenant), true).await?;
+        Ok(found.is_some())
+    }
+
     async fn client(
         &self,
         tenant: &TenantId,
@@ -202,9 +207,11 @@ impl DynamoStore {
                 None
             }
             (Via::Transaction { .. }, Some(found)) => {
-                item::transaction(tenant, &found, self.vault())?
-                    .value
-                    .on_change_callback
+                let transaction = item::transaction(tenant, &found, self.vault())?.value;
+                let of_client = client.callbacks.of(transaction.sep).map(str::to_owned);
+                // What one client was to be told is never told another at its URL.
+                let own = transaction.client.as_ref() == Some(id);
+                transaction.on_change_callback.filter(|_| own).or(of_client)
             }
         };
         let Some(url) = url else {
