@@ -329,3 +329,7 @@ impl Batch {
 pub fn rest(count: u32) -> SignedDuration {
     SignedDuration::from_secs(2_i64.saturating_pow(count.clamp(1, 10)).min(900))
 }
+
+#[cfg(test)]
+#[path = "batch_tests.rs"]
+mod tests;
