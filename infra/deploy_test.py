@@ -193,14 +193,14 @@ def wallet_is_told(stack: Stack, receiver: Receiver, tag: str) -> None:
     status, answer = stack.operate("PUT", f"{tenant}/anchor", {"business_server": base})
     check("an anchor is set up", status in (200, 201), f"{status} {answer}")
     status, answer = stack.operate("PUT", f"{tenant}/anchor/signing-key", {})
-    key = answer.get("signing_key", "")
+    key = answer.get("public_key", "")
     check("and has a signing key", key.startswith("G"), f"{status} {answer}")
     urls = {"sep12": receiver.url + path}
     status, answer = stack.operate("PUT", f"{tenant}/clients/lobby", {"domains": ["lobby.example"], "callback_urls": urls})
     check("a wallet client is registered", status in (200, 201), f"{status} {answer}")
     _, made = stack.operate("POST", f"{tenant}/keys", {})
     headers = {"authorization": f"Bearer {made.get('key')}", "content-type": "application/json"}
-    deposit = json.dumps({"sep": "6", "kind": "deposit", "status": "incomplete", "client": "lobby"}).encode()
+    deposit = json.dumps({"sep": "6", "kind": "deposit", "status": "incomplete", "client": "lobby", "customers": {"sender": "cus_1"}}).encode()
     status, answer = stack.call("PUT", f"{tenant}/anchor/transactions/tx-{tag}", deposit, headers)
     check("a transaction is put", status == 201, f"{status} {answer}")
     params = {"transaction_id": f"tx-{tag}", "customer_id": "cus_1"}

@@ -174,7 +174,7 @@ def tell(functions: Functions, receiver: Receiver) -> None:
         check(f"console: PUT {path}", answer.get("statusCode") in (200, 201), answer.get("statusCode", answer))
     made = functions.http("console", "console-anchor-key", "POST", f"{tenant}/keys", {})
     key = json.loads(made.get("body") or "{}").get("key", "none")
-    deposit = {"sep": "6", "kind": "deposit", "status": "incomplete", "client": "lobby"}
+    deposit = {"sep": "6", "kind": "deposit", "status": "incomplete", "client": "lobby", "customers": {"sender": "cus_1"}}
     answer = functions.http("anchor", "anchor-put", "PUT", f"{tenant}/anchor/transactions/tx-1", deposit, key)
     check("anchor: a transaction", answer.get("statusCode") == 201, answer.get("statusCode", answer))
     receiver.customer = b'{"id":"cus_1","status":"NEEDS_INFO"}'

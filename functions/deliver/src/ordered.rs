@@ -18,17 +18,23 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use shared::delivery::{Cursor, Delivery, Overtaken, SkipReason, State, Turn};
+use jiff::{SignedDuration, Timestamp};
+use shared::delivery::{Cursor, Overtaken, SkipReason, State, Turn};
 use shared::event::{Callback, Event, Line};
-use shared::ids::{Round, TenantId};
+use shared::ids::{EndpointId, Round, TenantId};
 use shared::queue::batch::rest;
 use shared::queue::task::CallbackTask;
 use shared::queue::{Disposition, Handle, Message, Queue, Received, Task};
 use shared::store::{CallbackTarget, Events, Lines, Read, Saved, StoreError, Version};
+use shared::time::until;
 use tracing::warn;
 
 use crate::tries::{Before, RACES, Tries, disposition, put_off, skipped, soon};
 
+/// Two clocks may be so far apart.
+const AHEAD: SignedDuration = SignedDuration::from_mins(1);
+/// What should have been tried so long ago has no message any more.
+const LEFT: SignedDuration = SignedDuration::from_hours(1);
 /// How the payload of an event reads once it was erased.
 const ERASED: &str = "null";
 
@@ -67,9 +73,34 @@ impl Handle for DeliverOrdered {
 #[derive(Clone, Copy)]
 struct Place<'a> {
     tenant: &'a TenantId,
+    /// The client of the message at hand.
+    client: &'a EndpointId,
     line: &'a Line,
     number: u64,
     round: Round,
+}
+
+/// Another one of a line.
+struct Known {
+    /// The message for it.
+    task: CallbackTask,
+    /// How its delivery stands, once it was tried.
+    state: Option<State>,
+    /// When it was recorded, if its event can be read.
+    recorded_at: Option<Timestamp>,
+}
+
+impl Known {
+    /// A message for it, sent because of what is known of `other`; no copy of those that were sent before.
+    fn message(self, other: Place<'_>) -> Message {
+        let because = other.line.event(other.tenant, other.number);
+        let after = Some(format!("{because}#{}", other.round));
+        Task::Callback(CallbackTask { after, ..self.task }).encode()
+    }
+}
+
+fn forward(message: Message) -> Disposition {
+    Disposition::Forward(vec![(Queue::DeliverOrdered, message)])
 }
 
 impl DeliverOrdered {
@@ -88,6 +119,7 @@ impl DeliverOrdered {
         };
         let place = Place {
             tenant: &task.tenant,
+            client: &callback.client,
             line: &callback.line,
             number: callback.number,
             round: task.round,
@@ -100,12 +132,19 @@ impl DeliverOrdered {
                 let erase = state == State::Delivered && self.erases(place, callback).await?;
                 return self.over(place, event, state, erase, received).await;
             }
-            // `sweep` sends a message when it is due.
-            Some(State::Parked { due }) if due > now => return Ok(Disposition::Done),
+            Some(State::Parked { due }) if due > now => {
+                let after = until(now, due);
+                // `sweep` sends a message when it is due, by a clock that may be ahead of this one.
+                if after > AHEAD {
+                    return Ok(Disposition::Done);
+                }
+                let tries = received.count;
+                return Ok(Disposition::Retry { after, tries });
+            }
             Some(_) | None => {}
         }
         let turn = match self.turn(place).await? {
-            Some(Turn::Wait) => return Ok(Disposition::Done),
+            Some(Turn::Wait) => return self.nudge(place, received).await,
             Some(turn) => turn,
             None => return Ok(soon(received.count)),
         };
@@ -124,7 +163,7 @@ impl DeliverOrdered {
             .await?;
         let end = match turn {
             Turn::Overtaken => Some(State::Superseded),
-            Turn::Now | Turn::Wait => self.ends(place, event, target.as_ref()).await?,
+            Turn::Now | Turn::Wait => self.ends(callback, place, event, target.as_ref()).await?,
         };
         let (None, Some(target)) = (end, &target) else {
             let reason = SkipReason::EndpointDeleted;
@@ -170,6 +209,7 @@ impl DeliverOrdered {
         };
         let place = Place {
             tenant: &task.tenant,
+            client: &task.client,
             line: &task.line,
             number,
             round: task.round,
@@ -219,39 +259,89 @@ impl DeliverOrdered {
                 round,
                 ..place
             };
-            let Some((_, Some(delivery))) = self.known(other).await? else {
-                continue;
-            };
-            if delivery.state.settled() {
-                cursor.settle(number, round, delivery.state == State::Delivered);
+            let known = self.known(other).await?;
+            if let Some(state) = known.and_then(|known| known.state)
+                && state.settled()
+            {
+                cursor.settle(number, round, state == State::Delivered);
             }
         }
         Ok(())
     }
 
-    /// The message for another one of the line, and its record, if its event is there.
-    async fn known(
-        &self,
-        place: Place<'_>,
-    ) -> Result<Option<(CallbackTask, Option<Delivery>)>, StoreError> {
+    /// Another one of the line, if its event is there.
+    async fn known(&self, place: Place<'_>) -> Result<Option<Known>, StoreError> {
         let event = place.line.event(place.tenant, place.number);
-        let read = self.events.event(place.tenant, &event).await?;
-        let first =
-            read.and_then(|read| CallbackTask::first(place.tenant, &event, &read.value.recipients));
-        let Some(first) = first else {
-            return Ok(None);
+        let (client, recorded_at) = match self.events.event(place.tenant, &event).await {
+            Ok(Some(read)) => match read.value.recipients.callback() {
+                Some(callback) => (callback.client.clone(), Some(read.value.recorded_at)),
+                None => return Ok(None),
+            },
+            Ok(None) => return Ok(None),
+            // Its own message is set aside for that; what is before it must not be.
+            Err(StoreError::Corrupt { .. }) => (place.client.clone(), None),
+            Err(trouble) => return Err(trouble),
         };
-        let task = CallbackTask {
+        let mut task = CallbackTask {
+            tenant: place.tenant.clone(),
+            event,
+            client,
+            line: place.line.clone(),
             round: place.round,
-            ..first
+            hop: 0,
+            after: None,
         };
         let delivery = self.tries.deliveries.delivery(&task.key()).await?;
-        Ok(Some((task, delivery.map(|read| read.value))))
+        let delivery = delivery.map(|read| read.value);
+        task.hop = delivery.as_ref().map_or(0, |delivery| delivery.hop);
+        Ok(Some(Known {
+            task,
+            state: delivery.map(|delivery| delivery.state),
+            recorded_at,
+        }))
+    }
+
+    /// It is not its turn: what it waits for is looked at, lest it waits for what nobody does any more.
+    async fn nudge(
+        &self,
+        place: Place<'_>,
+        received: &Received,
+    ) -> Result<Disposition, StoreError> {
+        let (cursor, _) = self.cursor(place).await?;
+        let (number, round) = cursor.first();
+        if number >= place.number {
+            // It was settled meanwhile, by somebody who knows that this one waits.
+            return Ok(Disposition::Done);
+        }
+        let before = Place {
+            number,
+            round,
+            ..place
+        };
+        let Some(other) = self.known(before).await? else {
+            return self.settle(before, false, received).await;
+        };
+        let left_at = match other.state {
+            Some(state) if state.settled() => {
+                let delivered = state == State::Delivered;
+                return self.settle(before, delivered, received).await;
+            }
+            // `sweep` has it, or the operator.
+            Some(State::Parked { .. } | State::Quarantined { .. }) => return Ok(Disposition::Done),
+            Some(state) => state.due().or(other.recorded_at),
+            None => other.recorded_at,
+        };
+        let now = self.tries.clock.now();
+        if left_at.is_none_or(|left_at| now.duration_since(left_at) < LEFT) {
+            return Ok(Disposition::Done);
+        }
+        Ok(forward(other.message(place)))
     }
 
     /// How it ends without a try, if it does.
     async fn ends(
         &self,
+        callback: &Callback,
         place: Place<'_>,
         event: &Event,
         target: Option<&CallbackTarget>,
@@ -265,7 +355,16 @@ impl DeliverOrdered {
         }
         if target.is_some_and(|target| target.latest_only) {
             let newest = self.lines.newest(place.tenant, place.line).await?;
-            return Ok((newest > place.number).then_some(State::Superseded));
+            if newest > place.number {
+                // What goes elsewhere overtakes nothing: a URL that was put for one customer is to hear the verdict.
+                let event = place.line.event(place.tenant, newest);
+                let read = self.events.event(place.tenant, &event).await?;
+                let overtaken = read.is_some_and(|read| {
+                    let newest = read.value.recipients.callback();
+                    newest.is_some_and(|it| it.client == callback.client && it.via == callback.via)
+                });
+                return Ok(overtaken.then_some(State::Superseded));
+            }
         }
         Ok(None)
     }
@@ -314,40 +413,18 @@ impl DeliverOrdered {
                     round: round.unwrap_or(Round::FIRST),
                     ..place
                 };
-                wakes = self.wake(next, place).await?;
+                wakes = self.known(next).await?;
                 if wakes.is_none() {
                     // Its event is not there any more.
                     noted.settle(next.number, next.round, false);
                 }
             }
             if self.note(place, &cursor, &noted, version).await? == Saved::Stored {
-                return Ok(match wakes {
-                    Some(message) => Disposition::Forward(vec![(Queue::DeliverOrdered, message)]),
-                    None => Disposition::Done,
-                });
+                let wakes = wakes.map(|known| forward(known.message(place)));
+                return Ok(wakes.unwrap_or(Disposition::Done));
             }
         }
         Ok(soon(received.count))
-    }
-
-    /// The message for `next`, because `settled` is over.
-    async fn wake(
-        &self,
-        next: Place<'_>,
-        settled: Place<'_>,
-    ) -> Result<Option<Message>, StoreError> {
-        let Some((task, delivery)) = self.known(next).await? else {
-            return Ok(None);
-        };
-        let before = settled.line.event(settled.tenant, settled.number);
-        Ok(Some(
-            Task::Callback(CallbackTask {
-                hop: delivery.map_or(0, |delivery| delivery.hop),
-                after: Some(format!("{before}#{}", settled.round)),
-                ..task
-            })
-            .encode(),
-        ))
     }
 
     async fn cursor(&self, place: Place<'_>) -> Result<(Cursor, Option<Version>), StoreError> {

@@ -90,6 +90,15 @@ impl Cursor {
         }
     }
 
+    /// What is to be settled next: its number, and its round.
+    #[must_use]
+    pub fn first(&self) -> (u64, Round) {
+        match self.reopened.first_key_value() {
+            Some((number, round)) => (*number, *round),
+            None => (self.settled.saturating_add(1), Round::FIRST),
+        }
+    }
+
     /// Whose message is to be sent once more, because it may have been let go before its turn: its number, and the round if
     /// it is replayed.
     #[must_use]
