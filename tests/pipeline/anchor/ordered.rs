@@ -276,6 +276,19 @@ async fn a_message_that_comes_early_is_let_go_and_woken() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_comes_behind_a_message_that_was_lost_has_it_sent_again() -> Result<()> {
+    let anchor = Anchor::of(patient()).await?;
+    let _lost = anchor.record(CUSTOMER, A).await?;
+    anchor.tell(CUSTOMER, &[B]).await?;
+    anchor.pass_minutes(61).await?;
+    assert_eq!(anchor.wallet.bodies(), [""; 0]);
+    anchor.tell(CUSTOMER, &[C]).await?;
+    anchor.scene.settle().await?;
+    assert_eq!(anchor.wallet.bodies(), [A, B, C]);
+    anchor.is_at_rest(3).await
+}
+
+#[tokio::test]
 async fn a_message_that_comes_again_tells_nothing_twice() -> Result<()> {
     let anchor = Anchor::of(patient()).await?;
     anchor.wallet.answers(B, [500]);
