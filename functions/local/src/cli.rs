@@ -99,6 +99,8 @@ pub struct RunArgs {
 pub enum Demo {
     /// A failed invoice, from its failure to its recovery.
     Recovery,
+    /// A customer of an anchor whose papers are checked, and a wallet that is told, although it fails twice.
+    Customer,
 }
 
 /// Whose webhook to send.

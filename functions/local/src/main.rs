@@ -16,6 +16,7 @@ async fn main() -> ExitCode {
         Some(Command::Receiver(args)) => run::receiver(args, audience).await,
         Some(Command::Send(args)) => send::run(args, audience).await,
         Some(Command::Demo(Demo::Recovery)) => story::recovery(audience).await,
+        Some(Command::Demo(Demo::Customer)) => story::customer(audience).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

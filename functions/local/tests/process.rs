@@ -129,14 +129,25 @@ fn every_platform_of_the_demo_is_heard_of() {
     assert!(stderr.contains("name it with --platform"), "{stderr}");
 }
 
-#[test]
-fn the_story_of_a_recovery_is_told_to_its_end() {
-    let (status, stdout, stderr) = run(&["demo", "recovery"]);
+/// Tells a story, which has these chapters, in this order.
+fn told(story: &str, chapters: &[&str]) {
+    let (status, stdout, stderr) = run(&["demo", story]);
     assert_eq!(status, Some(0), "{stdout}{stderr}");
-    let story: Vec<Value> = stdout
+    let lines: Vec<Value> = stdout
         .lines()
         .map(|line| serde_json::from_str(line).expect("a JSON line"))
         .collect();
+    let mut told = lines.iter().map(|line| text(line, "what"));
+    for chapter in chapters {
+        assert!(
+            told.any(|what| what.contains(chapter)),
+            "{chapter}: {stdout}"
+        );
+    }
+}
+
+#[test]
+fn the_story_of_a_recovery_is_told_to_its_end() {
     let chapters = [
         "could not collect in_demo",
         "hears recovery.payment_failed",
@@ -150,13 +161,30 @@ fn the_story_of_a_recovery_is_told_to_its_end() {
         "posts invoice.paid",
         "finds the invoice recovered, after 4 charges of which the merchant made 3; Stripe: recorded",
     ];
-    let mut told = story.iter().map(|line| text(line, "what"));
-    for chapter in chapters {
-        assert!(
-            told.any(|what| what.contains(chapter)),
-            "{chapter}: {stdout}"
-        );
-    }
+    told("recovery", &chapters);
+}
+
+#[test]
+fn the_story_of_a_customer_is_told_to_its_end() {
+    let chapters = [
+        "sets up a business server, a wallet client and a signing key; stellar.toml has SIGNING_KEY=\"GAB2CB57",
+        "puts the deposit dep-1 of cus_1, incomplete",
+        "cus_1 is NEEDS_INFO; calls notify_customer_info_updated: dep-1 is pending_customer_info_update",
+        "hears NEEDS_INFO, signed t=1735689660: fails",
+        "cus_1 is PROCESSING; calls notify_customer_info_updated: dep-1 is pending_anchor",
+        "cus_1 is ACCEPTED; calls notify_customer_info_updated: dep-1 is pending_user_transfer_start",
+        "hears NEEDS_INFO, signed t=1735689665: fails",
+        "hears NEEDS_INFO, signed t=1735689697: takes it",
+        "hears PROCESSING, signed t=1735689697: takes it",
+        "hears ACCEPTED, signed t=1735689697: takes it",
+        "has taken each status once, in order",
+        "calls once more: dep-1 is pending_user_transfer_start, as before",
+        "hears nothing",
+        "tells of cus_2 when asked for cus_1; the call is answered -32603:",
+        "hears nothing",
+        "finds 6 of 6 events delivered; the first, customer.status_changed, was answered 500, 500, 200; its data: personal_data",
+    ];
+    told("customer", &chapters);
 }
 
 #[test]

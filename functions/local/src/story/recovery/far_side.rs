@@ -4,15 +4,13 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use axum::body::{Body, to_bytes};
-use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared::delivery::{Failure, Outcome, Request};
 use shared::secret::Secret;
 use shared::transport::{Answer, Call, Caller, Transport};
-use tower::ServiceExt;
 
 use crate::platform_api::{Kind, PlatformApi};
+use crate::story::stage::{BEGIN_S, answered};
 
 /// The key for Stripe's API.
 pub(super) const STRIPE_KEY: &str = "rk_live_story_4dR7uGmAZq0v";
@@ -60,7 +58,7 @@ impl FarSide {
             "payment_method": "pm_demo_visa",
             "payment_intent": "pi_demo",
             "invoice": invoice,
-            "created": super::BEGIN_S,
+            "created": BEGIN_S,
             "failure_code": "card_declined",
             "failure_message": "Your card has insufficient funds.",
             "outcome": {
@@ -111,21 +109,6 @@ impl Transport for FarSide {
 #[async_trait]
 impl Caller for FarSide {
     async fn call(&self, call: Call) -> Result<Answer, Failure> {
-        let uri: http::Uri = call.url.parse().map_err(|_| Failure::Protocol)?;
-        let path = uri.path_and_query().ok_or(Failure::Protocol)?;
-        let request = http::Request::builder()
-            .method(call.method)
-            .uri(path.as_str())
-            .body(Body::from(call.body));
-        let mut request = request.map_err(|_| Failure::Protocol)?;
-        request.headers_mut().extend(call.headers);
-        let answered = self.stripe.router().oneshot(request).await;
-        let answer = answered.unwrap_or_else(|never| match never {});
-        let status = answer.status().as_u16();
-        let body = to_bytes(answer.into_body(), call.most).await;
-        Ok(Answer {
-            retry_after: None::<SignedDuration>,
-            ..Answer::of(status, body.map_err(|_| Failure::Protocol)?)
-        })
+        answered(self.stripe.router(), call).await
     }
 }

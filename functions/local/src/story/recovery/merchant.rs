@@ -2,11 +2,10 @@
 
 use anyhow::Context;
 use http::Method;
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use shared::time::Clock;
 
-use super::{Story, minute};
+use super::Story;
 
 /// The retry at which the card has money again.
 const PAID_AT: u64 = 3;
@@ -19,7 +18,7 @@ impl Story {
         let data = heard.get("data").context("a delivery has data")?;
         let number = |name: &str| data.get(name).and_then(Value::as_u64).unwrap_or_default();
         let text = |name: &str| data.get(name).and_then(Value::as_str).unwrap_or("?");
-        let time = |name: &str| text(name).parse::<Timestamp>().map(minute);
+        let time = |name: &str| text(name).parse().map(|at| self.stage.time(at));
         let more = match event_type {
             "recovery.payment_failed" => {
                 format!("charge {} failed: {}", text("charge"), text("error_code"))
@@ -36,7 +35,7 @@ impl Story {
             }
             _ => String::new(),
         };
-        self.teller
+        self.stage
             .tell("merchant", format!("hears {event_type}: {more}"))?;
         if event_type == "recovery.retry_due" {
             self.merchant_charges(data).await?;
@@ -55,7 +54,7 @@ impl Story {
         } else {
             ("failed", "declined, insufficient funds")
         };
-        self.teller.tell(
+        self.stage.tell(
             "merchant",
             format!(
                 "charges {} {} to {} under the key {key}..: {came}; reports it",
@@ -66,7 +65,7 @@ impl Story {
         )?;
         let report = self.report(due, retry, status);
         let path = format!("/v1/tenants/{}/recovery/attempts", self.tenant);
-        self.ask(Method::POST, &path, Some(&report)).await?;
+        self.stage.ask(Method::POST, &path, Some(&report)).await?;
         Ok(())
     }
 
@@ -94,7 +93,7 @@ impl Story {
             "connector_account_id": of("connector_account_id"),
             "invoice_id": of("invoice_id"),
             "event": format!("payment_{status}"),
-            "occurred_at": self.clock.now(),
+            "occurred_at": self.stage.clock.now(),
             "amount": of("amount"),
             "currency": of("currency"),
             "charge": charge,
