@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Does by hand what README.md tells a newcomer to do: runs its `curl` blocks to the letter against `cargo local`, the signed
-# ones also with a changed body, and looks whether what was accepted is delivered, and how soon.
+# ones also with a changed body, and looks whether what was accepted is delivered, and how soon; and whether a wallet hears
+# what an anchor's calls were answered.
 #
 # Uses the ports that README.md names, 3000 and 3001.
 set -euo pipefail
@@ -62,17 +63,33 @@ for block in "$work"/block-*; do
         expect "the same with a changed body" 401 "$(bash "$work/changed" 2>> "$work/curl" | status)"
     elif grep -q 'curl -i' "$block"; then
         expect "ten at most, with a key" 207 "$(bash "$block" 2>> "$work/curl" | status)"
+    elif grep -q '/anchor/rpc' "$block"; then
+        bash "$block" > "$work/calls" 2>> "$work/curl"
     fi
 done
 expect "blocks of README.md that are signed" 2 "$signed"
 
 api() { curl -fsS -H 'authorization: Bearer prk_demo_tenant' "http://127.0.0.1:3000/v1/tenants/demo/$1"; }
-delivered() { api events | grep -o '"state":"delivered"' | wc -l; }
-for _ in $(seq 50); do
-    [[ $(delivered) -lt 2 ]] || break
-    sleep 0.2
-done
-expect "events delivered to the receiver" 2 "$(delivered)"
+delivered() { api "events?type=$1" | grep -o '"state":"delivered"' | wc -l; }
+arrive() { # type, how many
+    for _ in $(seq 50); do
+        [[ $(delivered "$1") -lt $2 ]] || break
+        sleep 0.2
+    done
+    expect "delivered of $1" "$2" "$(delivered "$1")"
+}
+arrive recovery.payment_failed 1
+arrive wallet_address.not_found 1
+arrive customer.status_changed 3
+arrive transaction.status_changed 3
+
+moved='pending_customer_info_update pending_anchor pending_user_transfer_start'
+statuses() { grep -o "\"status\":\"$1[a-zA-Z_]*" | cut -d'"' -f4 | xargs; }
+expect "answers to the anchor's calls" "$moved" "$(statuses pending < "$work/calls")"
+# What the wallet says, in the order in which it heard it.
+heard() { grep '"callback heard"' "$work/lines" | grep "\"/$1\"" | statuses ''; }
+expect "the wallet heard of the customer" "NEEDS_INFO PROCESSING ACCEPTED" "$(heard sep12)"
+expect "the wallet heard of the deposit" "$moved" "$(heard sep6)"
 
 # Whoever looks for a wallet address waits for 1.5 s in all.
 took=$(api events/my-first-event | python3 -c '

@@ -4,14 +4,16 @@
 //! ```text
 //! billing platform -> ingest -> q:recover -> recover -> q:fanout -> fanout -> q:deliver -> deliver -> endpoint
 //! payment backend  -> publish -> q:fanout
-//!                            sweep: due retries -> q:fanout, parked deliveries -> q:deliver,
+//! business server  -> anchor -> business server, and back -> q:deliver-ordered -> deliver -> wallet
+//!                            sweep: due retries -> q:fanout, parked deliveries -> their queue,
 //!                                   unsent callbacks -> q:deliver-ordered, dead letters -> table
 //! payment backend  -> decide -> ASE, and back
-//! operator         -> console: tenants, keys, endpoints, wallet clients, billing accounts; events, deliveries, replay
+//! operator         -> console: tenants, keys, endpoints, wallet clients, billing accounts, anchors; events, deliveries, replay
 //! ```
 //! A *signal* is what a billing platform told us, in our words. It becomes *events*: recorded, immutable. An event
 //! on its way to one *endpoint*, in one *round*, is a *delivery*, and each request made for it a *try*. An *intent*
-//! is one invoice to collect, an *attempt* one charge of it.
+//! is one invoice to collect, an *attempt* one charge of it. What wallets are told of a customer or a transaction is a *line*:
+//! its deliveries keep their order.
 //!
 //! # The layers
 //! Arrows point down, or along the domain line; nothing else is imported.

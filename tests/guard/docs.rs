@@ -1,11 +1,6 @@
 //! Prose that names files, commands or numbers is held to them.
 
-use crate::{files, read, root};
-
-/// What stands between backticks in a text.
-fn quoted(text: &str) -> impl Iterator<Item = &str> {
-    text.split('`').skip(1).step_by(2)
-}
+use crate::{files, quoted, read, root};
 
 #[test]
 fn every_path_that_the_docs_name_exists() {
@@ -63,6 +58,9 @@ fn the_readme_names_the_demo_as_it_is() {
         &local::demo::webhook_path(),
         local::demo::PUBLISHER_SECRET,
         &local::demo::events_path(),
+        local::demo::anchor::CLIENT,
+        &local::demo::anchor::rpc_path(),
+        &format!("{}/customers/", local::demo::anchor::BUSINESS_PATH),
     ] {
         assert!(readme.contains(value), "README.md does not show `{value}`");
     }

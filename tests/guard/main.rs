@@ -1,5 +1,6 @@
 //! Guards: what two places must agree on, and who may import whom. Each fails with the place and what to do.
 
+mod anchors;
 mod docs;
 mod functions;
 mod layers;
@@ -17,6 +18,11 @@ fn root() -> &'static Path {
 fn read(path: impl AsRef<Path>) -> String {
     let path = root().join(path);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// What stands between backticks in a text.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
 }
 
 /// Every file below `folder` that ends in `suffix`, relative to the root, in order.
