@@ -188,11 +188,11 @@ impl Story {
         for _ in 0..STEPS_MOST {
             let handled = self.stage.world.step().await;
             for heard in self.outside.wallet.heard() {
-                let taken = match heard.answer.is_success() {
-                    true => "takes it",
-                    false => "fails",
+                let does = match heard.answer.is_success() {
+                    true => "takes",
+                    false => "fails at",
                 };
-                let told = format!("hears {}, signed {}: {taken}", heard.status, signed(&heard));
+                let told = format!("{does} {}, signed {}", heard.status, signed(&heard));
                 self.stage.tell("wallet", told)?;
                 self.heard.push(heard);
             }
