@@ -1,7 +1,7 @@
 //! Where a wallet wants to hear of one of its customers (SEP-12 `PUT /customer/callback`), shown to be its own by a SEP-10
 //! token and by the business server.
 
-use axum::extract::Request;
+use axum::extract::{FromRequest, Multipart, Request};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Response, StatusCode};
 use jiff::SignedDuration;
@@ -40,30 +40,43 @@ struct Wire {
 }
 
 impl Wire {
+    fn set(&mut self, name: &str, value: String) {
+        let field = match name {
+            "url" => &mut self.url,
+            "id" => &mut self.id,
+            "account" => &mut self.account,
+            "memo" => &mut self.memo,
+            "memo_type" => &mut self.memo_type,
+            _ => return,
+        };
+        *field = Some(value);
+    }
+
     fn of_form(body: &[u8]) -> Self {
         let mut wire = Self::default();
         for (name, value) in form_urlencoded::parse(body) {
-            let field = match &*name {
-                "url" => &mut wire.url,
-                "id" => &mut wire.id,
-                "account" => &mut wire.account,
-                "memo" => &mut wire.memo,
-                "memo_type" => &mut wire.memo_type,
-                _ => continue,
-            };
-            *field = Some(value.into_owned());
+            wire.set(&name, value.into_owned());
         }
         wire
     }
+
+    async fn of_parts(request: Request) -> Result<Self, Refusal> {
+        let broken = |_| Refusal::field("body", "is no multipart form");
+        let parts = Multipart::from_request(request, &()).await;
+        let mut parts = parts.map_err(|_| Refusal::field("body", "is no multipart form"))?;
+        let mut wire = Self::default();
+        while let Some(part) = parts.next_field().await.map_err(broken)? {
+            let name = part.name().unwrap_or_default().to_owned();
+            wire.set(&name, part.text().await.map_err(broken)?);
+        }
+        Ok(wire)
+    }
 }
 
-fn is_form(headers: &HeaderMap) -> bool {
+fn is(media: &str, headers: &HeaderMap) -> bool {
     let declared = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
-    let media = declared.and_then(|it| it.split(';').next());
-    media.is_some_and(|it| {
-        it.trim()
-            .eq_ignore_ascii_case("application/x-www-form-urlencoded")
-    })
+    let declared = declared.and_then(|it| it.split(';').next());
+    declared.is_some_and(|it| it.trim().eq_ignore_ascii_case(media))
 }
 
 impl Anchor {
@@ -95,8 +108,12 @@ impl Anchor {
         let domain = signed_in.client_domain.as_deref();
         let client =
             Client::find(&clients, account.key.as_str(), domain).ok_or(Refusal::NoClient)?;
-        let wire = if is_form(&parts.headers) {
+        // Any of the three is sent by some wallet's SDK.
+        let wire = if is("application/x-www-form-urlencoded", &parts.headers) {
             Wire::of_form(&receive(body, BODY_MOST).await?)
+        } else if is("multipart/form-data", &parts.headers) {
+            let body = receive(body, BODY_MOST).await?;
+            Wire::of_parts(Request::from_parts(parts, body.into())).await?
         } else {
             let body = receive_json(&parts.headers, body, BODY_MOST).await?;
             let text = std::str::from_utf8(&body);

@@ -273,6 +273,7 @@ fn callback() -> Value {
             "content": {
                 "application/json": {"schema": schema, "example": {"url": "https://wallet.example/customers"}},
                 "application/x-www-form-urlencoded": {"schema": schema},
+                "multipart/form-data": {"schema": schema},
             },
         },
         "responses": {
