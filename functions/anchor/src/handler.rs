@@ -151,6 +151,7 @@ impl Anchor {
         headers: &HeaderMap,
         tenant: &str,
     ) -> Result<Caller, Refusal> {
+        let in_one = in_one_header(headers)?;
         // A key of ours has no dots.
         let presented = bearer(headers).filter(|token| token.expose().split('.').count() == 3);
         if let Some(token) = presented {
@@ -167,7 +168,7 @@ impl Anchor {
                 personal: true,
             });
         }
-        let granted = self.access.by_key(&in_one_header(headers)?, tenant).await?;
+        let granted = self.access.by_key(&in_one, tenant).await?;
         let settings = self.anchors.anchor(&granted.tenant).await?;
         Ok(Caller {
             tenant: granted.tenant,
