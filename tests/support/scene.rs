@@ -32,6 +32,7 @@ use tower::ServiceExt;
 
 use crate::bill::{Billed, Till, Usage};
 use crate::effects::{Effects, Watched, watched_http};
+use crate::faults::Faults;
 use crate::meter::Meter;
 use crate::stories::{STRIPE_SECRET, TENANT, account};
 
@@ -86,6 +87,8 @@ pub struct Scene {
     pub queues: MemoryQueues,
     /// The effects, to count them or to die after one.
     pub effects: Arc<Effects>,
+    /// What the network does to requests to the table.
+    pub faults: Faults,
     /// What AWS would bill for queues and doors.
     pub till: Till,
     meter: Meter,
@@ -136,16 +139,13 @@ impl Scene {
         create_table(&embedded.client(), TABLE).await?;
         let clock = Arc::new(ManualClock::new(Timestamp::from_second(BEGIN)?));
         let queues = MemoryQueues::new(clock.clone());
-        let (effects, till, meter) = (
-            Arc::new(Effects::default()),
-            Till::default(),
-            Meter::default(),
-        );
+        let (effects, faults) = (Arc::new(Effects::default()), Faults::default());
+        let (till, meter) = (Till::default(), Meter::default());
         let world = world(
             &embedded.account(),
             &clock,
             &queues,
-            &effects,
+            (&effects, &faults),
             (&till, &meter),
             &outside,
         )?;
@@ -156,6 +156,7 @@ impl Scene {
             api_calls: platforms,
             queues,
             effects,
+            faults,
             till,
             meter,
             outside,
@@ -191,7 +192,7 @@ impl Scene {
             &account,
             &self.clock,
             &self.queues,
-            &self.effects,
+            (&self.effects, &self.faults),
             (&self.till, &self.meter),
             &self.outside,
         )?;
@@ -523,11 +524,11 @@ fn world(
     account: &Account,
     clock: &Arc<ManualClock>,
     queues: &MemoryQueues,
-    effects: &Arc<Effects>,
+    (effects, faults): (&Arc<Effects>, &Faults),
     (till, meter): (&Till, &Meter),
     outside: &Outside,
 ) -> Result<World> {
-    let http = meter.over(watched_http(http_client(), effects.clone()));
+    let http = meter.over(watched_http(faults.over(http_client()), effects.clone()));
     let watched = Watched::new(Billed::new(queues.clone(), till.clone()), effects.clone());
     let clock: Arc<dyn Clock> = clock.clone();
     Ok(World::new(Parts {
