@@ -4,13 +4,11 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value};
-use shared::customer::Call;
+use shared::customer::{Call, MESSAGE_MOST};
 use shared::ids::{CustomerId, CustomerType, TransactionId};
 
 /// So many calls are taken at once.
 pub const CALLS_MOST: usize = 40;
-/// The longest `message`, in characters.
-pub const MESSAGE_MOST: usize = 4000;
 /// The one method.
 pub const METHOD: &str = "notify_customer_info_updated";
 

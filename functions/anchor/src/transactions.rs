@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shared::body::receive_json;
-use shared::customer::{Customers, Draft, OURS, Transaction, TransactionStatus, put};
+use shared::customer::{Customers, Draft, MESSAGE_MOST, OURS, Transaction, TransactionStatus, put};
 use shared::delivery::Vetting;
 use shared::event::{Sep, read};
 use shared::ids::{EndpointId, TransactionId};
@@ -72,6 +72,12 @@ impl Wire {
                 &format!("must be one of {sep}: {}", known.join(", ")),
             );
         };
+        let message = self.message.filter(|message| !message.is_empty());
+        let length = message.as_ref().map_or(0, |it| it.chars().count());
+        if length > MESSAGE_MOST {
+            let rule = format!("must have at most {MESSAGE_MOST} characters");
+            return bad("message", &rule);
+        }
         let client = self.client.map(EndpointId::parse).transpose();
         let Ok(client) = client else {
             return bad("client", "must be the name of a wallet client");
@@ -86,7 +92,7 @@ impl Wire {
             status,
             client,
             customers: self.customers.unwrap_or_default(),
-            message: self.message.filter(|message| !message.is_empty()),
+            message,
             transfer_received_at: self.transfer_received_at,
             amounts_known: self.amounts_known,
             instructions_known: self.instructions_known,

@@ -25,7 +25,7 @@ pub use settings::{
 pub use snapshot::Snapshot;
 pub use status::{CustomerStatus, TransactionStatus};
 pub use step::{
-    CUSTOMER_STATUS_CHANGED, CUSTOMER_UPDATED, Call, Change, Draft, Known, Refused,
+    CUSTOMER_STATUS_CHANGED, CUSTOMER_UPDATED, Call, Change, Draft, Known, MESSAGE_MOST, Refused,
     TRANSACTION_STATUS_CHANGED, Telling, is_personal, put, step,
 };
 pub use transaction::{Customers, OURS, Transaction};

@@ -88,6 +88,8 @@ pub struct Change {
     pub tellings: Vec<Telling>,
 }
 
+/// The longest message that is kept of a transaction, in characters.
+pub const MESSAGE_MOST: usize = 4000;
 /// What a customer's status changed to.
 pub const CUSTOMER_STATUS_CHANGED: &str = "customer.status_changed";
 /// What else changed of a customer.
@@ -127,7 +129,8 @@ pub fn step(
     let (sep, funds) = (transaction.sep, transaction.funds());
     let status = customer.map(|customer| customer.status);
     let to = map::next(sep, mapping, status, funds).ok_or(StatusRefused::Sep(sep))?;
-    let theirs = || customer.and_then(|customer| customer.message.clone());
+    let cut = |message: &String| message.chars().take(MESSAGE_MOST).collect();
+    let theirs = || customer.and_then(|customer| customer.message.as_ref().map(cut));
     let defaulted = || (to == TransactionStatus::Error).then(theirs).flatten();
     let message = call.message.clone().or_else(defaulted);
     let said = match (customer, &known.snapshot) {

@@ -295,6 +295,23 @@ fn a_repeat_is_known_before_the_status_is_looked_at() {
 }
 
 #[test]
+fn a_message_of_the_customers_is_kept_as_far_as_one_of_a_call_could_be() {
+    let before = known(transaction(Sep::Sep6, S::Incomplete, Funds::Payable));
+    let long = customer(Rejected, &format!(r#","message":"{}""#, "é".repeat(5000)));
+    let change = take(&before, &long).expect("a change");
+    let kept = change.transaction.message.clone().expect("it says why");
+    assert_eq!(kept.chars().count(), MESSAGE_MOST);
+    let now = Known {
+        transaction: Transaction {
+            message: Some(kept),
+            ..change.transaction.clone()
+        },
+        ..after(&before, &change)
+    };
+    assert_eq!(take(&now, &long), None, "and it is a repeat all the same");
+}
+
+#[test]
 fn other_fields_in_the_same_status_are_told_at_static_urls_alone() {
     let before = known(transaction(Sep::Sep6, S::Incomplete, Funds::Payable));
     let first = take(&before, &customer(NeedsInfo, "")).expect("a change");
