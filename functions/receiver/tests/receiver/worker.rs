@@ -110,10 +110,13 @@ fn what_just_failed_is_not_tried_again_by_the_next_message_of_its_batch() {
 #[test]
 fn what_is_no_event_ends_among_the_dead_letters() {
     let receiver = Receiver::new(Told::default());
-    let sent = receiver
-        .queues
-        .send(LINE, vec![Message::new("nonsense")])
-        .now_or_never();
+    let name = Some("nonsense".to_owned());
+    let message = Message {
+        group: name.clone(),
+        deduplication: name,
+        ..Message::new("nonsense")
+    };
+    let sent = receiver.queues.send(LINE, vec![message]).now_or_never();
     assert!(sent.is_some_and(|sent| sent.is_ok()));
     for _ in 0..101 {
         let _ = work(&receiver);
