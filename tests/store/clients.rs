@@ -373,13 +373,20 @@ async fn a_callback_goes_where_its_client_is_now() -> Result<()> {
     let want = target("https://wallet.example/tx", "SCURRENT");
     assert_eq!(go(&store, of_transaction.clone(), 5).await?, Some(want));
     assert_eq!(table.meter.take().len(), 2, "each is read by one request");
-    change.on_change_callback = None;
-    let step = alone(&change, Some(Version(1)));
-    assert_eq!(
-        store.save_change(&acme(), &step, at(1)).await?,
-        Saved::Stored
-    );
-    assert_eq!(go(&store, of_transaction, 5).await?, None);
+    // What the wallet was to be told goes to no URL of another client, and to its own where the transaction has none any more.
+    let rival = endpoint_id("rival");
+    let (own, theirs) = (change.client.clone(), change.on_change_callback.clone());
+    for (version, client, url) in [(1, Some(rival), theirs), (2, own, None)] {
+        (change.client, change.on_change_callback) = (client, url);
+        let step = alone(&change, Some(Version(version)));
+        assert_eq!(
+            store.save_change(&acme(), &step, at(1)).await?,
+            Saved::Stored
+        );
+        let want = target("https://wallet.example/sep6", "SCURRENT");
+        let got = go(&store, of_transaction.clone(), 5).await?;
+        assert_eq!(got, Some(want), "{version}");
+    }
 
     assert_eq!(store.put_anchor(&settings(), None).await?, Put::New);
     let erased = CallbackTarget {
