@@ -239,6 +239,17 @@ async fn a_form_is_taken_as_well_as_json() -> Result<()> {
         .send("PUT", "customer/callback", &form("text/plain"), url)
         .await?;
     assert_eq!(answer.status, 415);
+    let part = |name: &str, value: &str| {
+        format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let parts = part("url", OWN_URL) + &part("id", "cus_1") + &part("other", "x") + "--x--\r\n";
+    let multipart = form("multipart/form-data; boundary=x");
+    for (body, status) in [("no parts", 400), ("", 400), (parts.as_str(), 200)] {
+        let answer = stage
+            .send("PUT", "customer/callback", &multipart, body)
+            .await?;
+        assert_eq!(answer.status, status, "{body}: {}", answer.body);
+    }
     stage.notify(of("tx-1", "cus_1")).await?;
     stage.scene.settle().await?;
     assert_eq!(stage.told_at(OWN_URL)?, ["NEEDS_INFO"]);

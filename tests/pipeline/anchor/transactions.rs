@@ -156,6 +156,7 @@ async fn a_field_that_is_not_right_is_named() -> Result<()> {
             "customers.payer",
         ),
         (json!({ "message": 7 }), "message"),
+        (json!({ "message": "x".repeat(4001) }), "message"),
         (
             json!({ "transfer_received_at": "soon" }),
             "transfer_received_at",
