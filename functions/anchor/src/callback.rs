@@ -4,7 +4,6 @@
 use axum::extract::{FromRequest, Multipart, Request};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Response, StatusCode};
-use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::json;
 use shared::access::{AccessError, bearer};
@@ -92,7 +91,6 @@ impl Anchor {
         let now = self.clock.now();
         let (parts, body) = request.into_parts();
         let token = bearer(&parts.headers).ok_or(AccessError::NoKey)?;
-        // Whoever has no token learns nothing of which tenants there are.
         let tenant = TenantId::parse(tenant).map_err(|_| Refusal::NoSep10)?;
         let settings = self.anchors.anchor(&tenant).await?;
         let settings = settings.ok_or(Refusal::NoSep10)?.value;
@@ -154,8 +152,7 @@ impl Anchor {
             ..Lookup::default()
         };
         let server = &settings.business_server;
-        let left: SignedDuration = DEADLINE;
-        let body = ask(self.business.as_ref(), server, lookup, left, now).await?;
+        let body = ask(self.business.as_ref(), server, lookup, DEADLINE, now).await?;
         let customer = named(&body)?;
         // A customer that is not this account's is as good as none.
         if asked.is_some_and(|asked| asked != customer) {

@@ -35,8 +35,6 @@ use crate::tries::{Before, RACES, Tries, disposition, put_off, skipped, soon};
 const AHEAD: SignedDuration = SignedDuration::from_mins(1);
 /// What should have been tried so long ago has no message any more.
 const LEFT: SignedDuration = SignedDuration::from_hours(1);
-/// How the payload of an event reads once it was erased.
-const ERASED: &str = "null";
 
 /// What the worker may use.
 pub struct DeliverOrdered {
@@ -350,7 +348,7 @@ impl DeliverOrdered {
             return Ok(Some(State::Skipped { reason }));
         }
         // It was delivered before, and erased then.
-        if event.data.as_str() == ERASED {
+        if event.is_erased() {
             return Ok(Some(State::Expired));
         }
         if target.is_some_and(|target| target.latest_only) {
@@ -388,7 +386,7 @@ impl DeliverOrdered {
         erase: bool,
         received: &Received,
     ) -> Result<Disposition, StoreError> {
-        if erase && event.data.as_str() != ERASED {
+        if erase && !event.is_erased() {
             self.lines.erase(place.tenant, &event.id).await?;
         }
         self.settle(place, state == State::Delivered, received)
@@ -410,7 +408,7 @@ impl DeliverOrdered {
             while let (None, Some((number, round))) = (&wakes, noted.next()) {
                 let next = Place {
                     number,
-                    round: round.unwrap_or(Round::FIRST),
+                    round,
                     ..place
                 };
                 wakes = self.known(next).await?;

@@ -99,15 +99,10 @@ impl Cursor {
         }
     }
 
-    /// Whose message is to be sent once more, because it may have been let go before its turn: its number, and the round if
-    /// it is replayed.
+    /// Whose message is to be sent once more, because it may have been let go before its turn: its number, and its round.
     #[must_use]
-    pub fn next(&self) -> Option<(u64, Option<Round>)> {
-        let next = match self.reopened.first_key_value() {
-            Some((number, round)) => (*number, Some(*round)),
-            None => (self.settled.saturating_add(1), None),
-        };
-        (next.0 <= self.waiting).then_some(next)
+    pub fn next(&self) -> Option<(u64, Round)> {
+        Some(self.first()).filter(|(number, _)| *number <= self.waiting)
     }
 }
 
@@ -154,7 +149,7 @@ mod tests {
         assert_eq!(cursor.turn(2), Turn::Now);
         assert_eq!(cursor.turn(4), Turn::Wait);
         cursor.wait(4);
-        assert_eq!(cursor.next(), Some((2, Some(second))));
+        assert_eq!(cursor.next(), Some((2, second)));
         cursor.settle(2, Round::FIRST, false);
         assert_eq!(
             cursor.turn(4),
@@ -163,7 +158,7 @@ mod tests {
         );
         cursor.settle(2, second, false);
         assert_eq!(cursor.turn(4), Turn::Now);
-        assert_eq!(cursor.next(), Some((4, None)));
+        assert_eq!(cursor.next(), Some((4, Round::FIRST)));
         cursor.settle(4, Round::FIRST, true);
         assert_eq!(cursor.next(), None);
     }

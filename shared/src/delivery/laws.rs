@@ -131,8 +131,7 @@ impl Played {
             return false;
         }
         let next = self.cursor.next();
-        self.messages
-            .extend(next.map(|(number, round)| (number, round.unwrap_or(Round::FIRST))));
+        self.messages.extend(next);
         true
     }
 }

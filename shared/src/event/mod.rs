@@ -164,6 +164,12 @@ pub struct Event {
 }
 
 impl Event {
+    /// Whether its payload was erased, which reads as `null` then: what wallets are told never is.
+    #[must_use]
+    pub fn is_erased(&self) -> bool {
+        self.data.as_str() == "null"
+    }
+
     /// Whether `other`, under the same id, tells of the same happening, and no other payload took its id.
     #[must_use]
     pub fn tells_the_same(&self, other: &Self) -> bool {

@@ -25,7 +25,7 @@ use crate::handler::{Console, Route};
 use crate::reply::Refusal;
 use crate::request::{Id, Query, bad_cursor, from_cursor, given, limit, time, to_cursor};
 use crate::standing::{Reason, Standing, latest, standing};
-use crate::view::{ERASED, EventSummaryView, EventView, List, ReplayView};
+use crate::view::{EventSummaryView, EventView, List, ReplayView};
 
 /// So many events are looked at for one page; the next page goes on from there.
 const SCAN_MOST: usize = 500;
@@ -344,7 +344,7 @@ async fn told_again(
     key: DeliveryKey,
     hop: u32,
 ) -> Result<CallbackTask, Refusal> {
-    if record.event.data.as_str() == ERASED {
+    if record.event.is_erased() {
         return Err(Refusal::Erased);
     }
     let read = console.lines.cursor(&key.tenant, &callback.line).await?;

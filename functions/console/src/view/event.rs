@@ -154,9 +154,6 @@ impl EventView {
     }
 }
 
-/// What an erased payload reads as.
-pub(crate) const ERASED: &str = "null";
-
 /// Why the payload of an event is not shown.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -171,7 +168,7 @@ impl Withheld {
     fn of(record: &EventRecord, caller: &Caller) -> Option<Self> {
         if !is_personal(&record.event.event_type) {
             None
-        } else if record.event.data.as_str() == ERASED {
+        } else if record.event.is_erased() {
             Some(Self::Erased)
         } else {
             (!caller.sees_personal_data()).then_some(Self::PersonalData)

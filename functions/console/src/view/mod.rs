@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 pub(crate) use anchors::{AnchorView, ClientView, SigningKeyView};
 pub(crate) use config::{AccountView, KeyView, NewKeyView, PublisherView, TenantView};
 pub(crate) use endpoint::EndpointView;
-pub(crate) use event::{ERASED, EndpointDeliveryView, EventSummaryView, EventView, ReplayView};
+pub(crate) use event::{EndpointDeliveryView, EventSummaryView, EventView, ReplayView};
 pub(crate) use event_type::EventTypeView;
 pub(crate) use intent::{IntentAnswer, IntentSummaryView, IntentView, PullView};
 pub(crate) use quarantine::{QuarantinedView, RedrivenView};
