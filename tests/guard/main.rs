@@ -1,5 +1,6 @@
 //! Guards: what two places must agree on, and who may import whom. Each fails with the place and what to do.
 
+mod alarms;
 mod anchors;
 mod docs;
 mod functions;

@@ -1,6 +1,7 @@
 //! What tests and benchmarks are made with: a table of their own, a whole Payrelay on a driven clock, receivers that
 //! misbehave, meters, and stand-ins for what surrounds a function.
 
+pub mod alarms;
 pub mod bill;
 pub mod effects;
 pub mod faults;
