@@ -1,0 +1,289 @@
+//! What holds in every run, looked at when it has come to rest.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use anyhow::{Result, anyhow};
+use jiff::SignedDuration;
+use serde_json::Value;
+use shared::delivery::{Delivery, State};
+use shared::ids::{EventId, TenantId};
+use shared::secret::Secret;
+use shared::signature::{rafiki, standard};
+use shared::store::Deliveries;
+use shared::store::Events;
+use shared::store::dynamo::DynamoStore;
+
+use crate::cluster::Cluster;
+use crate::nature::Nature;
+use crate::outside::Arrival;
+use crate::publish::{Log, Published};
+use crate::stage::{Receiver, Scheme, Stage};
+
+/// A signature is made when its request is, give or take what a process waits between the two.
+const FRESH: SignedDuration = SignedDuration::from_secs(5);
+
+/// Checks every law.
+///
+/// # Errors
+/// If the table can't be read.
+pub async fn check(cluster: &Arc<Cluster>, stage: &Stage, log: &Log) -> Result<()> {
+    let nature = &cluster.nature;
+    nature.check("everything settles", cluster.is_settled()?, || {
+        let queues = shared::queue::Queue::ALL
+            .map(|queue| format!("{} {}", queue.as_str(), cluster.lines.queues.len(queue)));
+        format!("{queues:?}, next due {:?}", cluster.next_due())
+    });
+    let store = cluster.store()?;
+    let arrivals = Arrivals::sorted(nature, stage, &cluster.outside.arrivals());
+    let mut recorded = BTreeSet::new();
+    let mut shortfall = 0;
+    for published in log.all() {
+        let met = check_published(nature, &store, stage, &arrivals, &published).await?;
+        recorded.insert((
+            published.meant.tenant.to_owned(),
+            published.meant.id.clone(),
+        ));
+        shortfall += met;
+    }
+    for (tenant, event) in arrivals
+        .0
+        .keys()
+        .map(|(url, event)| (tenant_of(stage, url), event))
+    {
+        let is_known = recorded.contains(&(tenant.to_owned(), event.clone()));
+        nature.check("what arrives was accepted", is_known, || {
+            format!("{tenant} {event}")
+        });
+    }
+    let most = nature.interruptions() * 10 + nature.counts().faults.values().sum::<u64>();
+    nature.check("tries recorded are tries made", shortfall <= most, || {
+        format!("{shortfall} tries are not recorded, {most} can be explained")
+    });
+    for _ in 0..shortfall {
+        nature.except("a try was made and not recorded: a fault came between");
+    }
+    Ok(())
+}
+
+fn tenant_of<'a>(stage: &'a Stage, url: &str) -> &'a str {
+    let receiver = stage.receivers.iter().find(|it| it.url == url);
+    receiver.map_or("", |receiver| receiver.tenant)
+}
+
+/// What arrived, by URL and event.
+struct Arrivals(BTreeMap<(String, String), Vec<Arrival>>);
+
+impl Arrivals {
+    fn sorted(nature: &Nature, stage: &Stage, all: &[Arrival]) -> Self {
+        let mut sorted = BTreeMap::<_, Vec<_>>::new();
+        for arrival in all {
+            nature.count("requests to receivers", 1);
+            let receiver = stage.receivers.iter().find(|it| it.url == arrival.url);
+            let id = receiver.and_then(|receiver| verified(nature, receiver, arrival));
+            nature.check(
+                "each request is for a receiver and signed for it",
+                id.is_some(),
+                || format!("{} {}", arrival.url, String::from_utf8_lossy(&arrival.body)),
+            );
+            if let Some(id) = id {
+                let key = (arrival.url.clone(), id);
+                sorted.entry(key).or_default().push(arrival.clone());
+            }
+        }
+        Self(sorted)
+    }
+
+    fn of(&self, receiver: &Receiver, event: &str) -> &[Arrival] {
+        let key = (receiver.url.clone(), event.to_owned());
+        self.0.get(&key).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The id of the event that a request carries, if it is signed as its receiver expects and now.
+fn verified(nature: &Nature, receiver: &Receiver, arrival: &Arrival) -> Option<String> {
+    let header = |name: &str| arrival.headers.get(name).and_then(|it| it.to_str().ok());
+    let secrets = [Secret::new(receiver.secret.as_str())];
+    let body: Value = serde_json::from_slice(&arrival.body).ok()?;
+    match receiver.scheme {
+        Scheme::Standard => {
+            let headers = standard::Headers {
+                id: header(standard::ID_HEADER),
+                timestamp: header(standard::TIMESTAMP_HEADER),
+                signature: header(standard::SIGNATURE_HEADER),
+            };
+            let id = headers.id?.to_owned();
+            let _verified =
+                standard::verify(headers, &arrival.body, &secrets, arrival.at, FRESH).ok()?;
+            Some(id)
+        }
+        Scheme::Rafiki => {
+            let header = header(rafiki::HEADER);
+            let _verified =
+                rafiki::verify(header, &arrival.body, &secrets, arrival.at, FRESH).ok()?;
+            Some(body.get("id")?.as_str()?.to_owned())
+        }
+    }
+    .inspect(|id| nature.tell(|| format!("{} has {id}", receiver.url)))
+}
+
+/// Checks what became of one event. Answers how many tries were made for it that are not recorded.
+async fn check_published(
+    nature: &Nature,
+    store: &DynamoStore,
+    stage: &Stage,
+    arrivals: &Arrivals,
+    Published {
+        meant,
+        acknowledged,
+        refused,
+    }: &Published,
+) -> Result<u64> {
+    let name = format!("{} {} {}", meant.tenant, meant.id, meant.event_type);
+    nature.check("a good request is not refused", refused.is_none(), || {
+        format!("{name}: {refused:?}")
+    });
+    let (tenant, id) = (
+        TenantId::parse(meant.tenant)?,
+        EventId::parse(meant.id.as_str())?,
+    );
+    let record = store.event(&tenant, &id).await?.map(|read| read.value);
+    nature.check(
+        "what was acknowledged is recorded",
+        record.is_some() || acknowledged.is_none(),
+        || name.clone(),
+    );
+    let Some(record) = record else {
+        return Ok(0);
+    };
+    let said: Value = serde_json::from_str(record.event.data.as_str())?;
+    nature.check(
+        "one event per id, as it was published",
+        said == meant.data
+            && record.event.event_type.as_str() == meant.event_type
+            && record.conflicts == 0,
+        || format!("{name}: {said}, {} conflicts", record.conflicts),
+    );
+    let deliveries = store.deliveries(&tenant, &id).await?;
+    let mut shortfall = 0;
+    for receiver in stage.of_role(meant.tenant, "ase") {
+        let delivery = deliveries
+            .iter()
+            .find(|delivery| delivery.key.endpoint.as_str() == receiver.endpoint);
+        let name = format!("{name} to {}", receiver.endpoint);
+        let settled = delivery.is_some_and(|delivery| delivery.state.settled());
+        nature.check(
+            "what was acknowledged ends in a final state",
+            settled,
+            || format!("{name}: {:?}", delivery.map(|delivery| delivery.state)),
+        );
+        if let Some(delivery) = delivery {
+            shortfall += check_delivery(
+                nature,
+                receiver,
+                arrivals.of(receiver, &meant.id),
+                delivery,
+                &name,
+            )?;
+        }
+    }
+    let expected: BTreeSet<_> = stage
+        .of_role(meant.tenant, "ase")
+        .map(|it| it.endpoint)
+        .collect();
+    let others = deliveries
+        .iter()
+        .find(|it| !expected.contains(it.key.endpoint.as_str()));
+    nature.check("nobody else is told", others.is_none(), || {
+        format!("{name}: {:?}", others.map(|it| it.key.endpoint.clone()))
+    });
+    Ok(shortfall)
+}
+
+fn check_delivery(
+    nature: &Nature,
+    receiver: &Receiver,
+    arrivals: &[Arrival],
+    delivery: &Delivery,
+    name: &str,
+) -> Result<u64> {
+    let answered = arrivals.iter().any(|it| it.status == Some(200));
+    let shown = || {
+        format!(
+            "{name}: {:?} after {} of {} tries",
+            delivery.state,
+            delivery.tries.len(),
+            arrivals.len()
+        )
+    };
+    match delivery.state {
+        State::Delivered => {
+            nature.count("deliveries that got through", 1);
+            nature.check("what is called delivered was taken", answered, shown);
+        }
+        State::GivenUp { .. } => {
+            nature.count("deliveries given up", 1);
+            let tries = delivery.tries.len() > receiver.waits_s.len();
+            nature.check(
+                "nothing is given up before its tries are over",
+                tries,
+                shown,
+            );
+        }
+        State::Expired => {
+            nature.count("deliveries that expired", 1);
+            let has_window = name.contains("outgoing_payment.created");
+            nature.check("only what has a window expires", has_window, shown);
+        }
+        _ => nature.check("nothing ends otherwise", false, shown),
+    }
+    let (made, recorded) = (arrivals.len(), delivery.tries.len());
+    nature.check(
+        "no try is recorded that was not made",
+        recorded <= made,
+        shown,
+    );
+    nature.check(
+        "without faults nothing comes twice",
+        !nature.is_fair() || made == 1,
+        shown,
+    );
+    let taken = arrivals.iter().filter(|it| it.taken).count();
+    nature.count("duplicates", u64::try_from(taken.saturating_sub(1))?);
+    check_waits(nature, receiver, delivery, name);
+    Ok(u64::try_from(made.saturating_sub(recorded))?)
+}
+
+/// Each try waits for as long as the policy says after the one before it.
+fn check_waits(nature: &Nature, receiver: &Receiver, delivery: &Delivery, name: &str) {
+    for (place, pair) in delivery.tries.windows(2).enumerate() {
+        let [before, after] = pair else {
+            continue;
+        };
+        let wait = receiver.waits_s.get(place).copied().unwrap_or_default();
+        let ended = before.at + SignedDuration::from_millis(before.took_ms.into());
+        let waited = after.at.duration_since(ended);
+        let holds = waited >= SignedDuration::from_secs(wait.into());
+        if !holds && !nature.is_fair() && place == 0 {
+            // The first try of a message claims nothing, so a second copy of the message may try at the same time.
+            nature.except("two copies of a message made the first try side by side");
+            continue;
+        }
+        nature.check("no retry is earlier than the policy allows", holds, || {
+            format!(
+                "{name}: try {} came {waited} after the one before it, not {wait} s",
+                place + 2
+            )
+        });
+    }
+}
+
+impl Cluster {
+    /// The store of a copy that runs.
+    ///
+    /// # Errors
+    /// If none does.
+    pub fn store(&self) -> Result<Arc<DynamoStore>> {
+        self.any_store().ok_or_else(|| anyhow!("no copy runs"))
+    }
+}

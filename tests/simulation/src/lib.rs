@@ -1,0 +1,18 @@
+//! Payrelay under all that can go wrong, on a driven clock: one seed is one run of several copies of the whole `World`, and
+//! what holds in every run is a law that is checked.
+
+pub mod campaign;
+pub mod chance;
+pub mod cluster;
+pub mod defects;
+pub mod laws;
+pub mod nature;
+pub mod outside;
+pub mod process;
+pub mod publish;
+pub mod queues;
+pub mod run;
+pub mod shrink;
+pub mod stage;
+pub mod table;
+pub mod weather;

@@ -1,0 +1,150 @@
+//! Who takes part in a run: tenants, their receivers, and their keys.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::chance::Chance;
+use crate::cluster::Cluster;
+use crate::outside::Mood;
+
+/// The tenants. They have receivers and events of the same names.
+pub const TENANTS: [&str; 2] = ["amber", "birch"];
+
+/// How a receiver's deliveries are written and signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// As Rafiki sends.
+    Rafiki,
+    /// Standard Webhooks.
+    Standard,
+}
+
+/// A receiver of deliveries.
+#[derive(Debug, Clone)]
+pub struct Receiver {
+    /// Whose it is.
+    pub tenant: &'static str,
+    /// Its name.
+    pub endpoint: &'static str,
+    /// Its role.
+    pub role: &'static str,
+    /// How deliveries are signed.
+    pub scheme: Scheme,
+    /// Where it is.
+    pub url: String,
+    /// What they are signed with.
+    pub secret: String,
+    /// The waits after failed tries, in seconds.
+    pub waits_s: Vec<u32>,
+    /// Whether it is down for good.
+    pub is_dead: bool,
+}
+
+impl Receiver {
+    fn new(
+        tenant: &'static str,
+        (endpoint, role, scheme): (&'static str, &'static str, Scheme),
+        waits_s: &[u32],
+        is_dead: bool,
+    ) -> Self {
+        let secret = match scheme {
+            Scheme::Rafiki => format!("the secret of {endpoint} of {tenant}, long enough"),
+            // 32 bytes, whose first tell the receivers apart.
+            Scheme::Standard => {
+                let mark = match (tenant, endpoint) {
+                    ("amber", "ledger") => "AAEC",
+                    ("amber", _) => "AAED",
+                    (_, "ledger") => "AAEE",
+                    _ => "AAEF",
+                };
+                format!("whsec_{mark}AwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
+            }
+        };
+        Self {
+            tenant,
+            endpoint,
+            role,
+            scheme,
+            url: format!("https://{endpoint}.{tenant}.example/hook"),
+            secret,
+            waits_s: waits_s.to_vec(),
+            is_dead,
+        }
+    }
+
+    fn settings(&self) -> Value {
+        let scheme = match self.scheme {
+            Scheme::Rafiki => "rafiki",
+            Scheme::Standard => "standard-webhooks",
+        };
+        json!({
+            "url": self.url, "role": self.role, "scheme": scheme, "secrets": [self.secret],
+            "retry": { "policy": "ladder", "waits_s": self.waits_s },
+        })
+    }
+}
+
+/// Who takes part.
+pub struct Stage {
+    /// The receivers.
+    pub receivers: Vec<Receiver>,
+    /// A key of each tenant, in the order of [`TENANTS`].
+    pub keys: Vec<String>,
+    /// When faults end.
+    pub calm: Timestamp,
+}
+
+impl Stage {
+    /// Sets the stage through the operator API, without faults.
+    ///
+    /// # Errors
+    /// If the API refuses anything.
+    pub async fn set(cluster: &Arc<Cluster>, seed: u64) -> Result<Self> {
+        let chance = Chance::new(seed, 3);
+        let minutes = i64::try_from(chance.between(5, 40))?;
+        let calm = cluster.nature.now() + SignedDuration::from_mins(minutes);
+        let (mut receivers, mut keys) = (Vec::new(), Vec::new());
+        for tenant in TENANTS {
+            let path = format!("/v1/tenants/{tenant}");
+            cluster.operator("PUT", &path, &json!({})).await?;
+            for (receiver, waits_s) in [
+                (
+                    ("bank", "ase", Scheme::Rafiki),
+                    &[10, 20, 30, 40, 50, 60][..],
+                ),
+                (("ledger", "ase", Scheme::Standard), &[5, 60, 1_200, 3_600]),
+                (("shop", "merchant", Scheme::Standard), &[5, 30, 300, 1_800]),
+            ] {
+                let is_dead = !cluster.nature.is_fair() && chance.percent(8);
+                let receiver = Receiver::new(tenant, receiver, waits_s, is_dead);
+                let path = format!("{path}/endpoints/{}", receiver.endpoint);
+                cluster.operator("PUT", &path, &receiver.settings()).await?;
+                let end = match is_dead {
+                    true => Mood::Answers(500),
+                    false => Mood::Well,
+                };
+                cluster.outside.place(&receiver.url, &chance, calm, end);
+                receivers.push(receiver);
+            }
+            let made = cluster
+                .operator("POST", &format!("{path}/keys"), &json!({}))
+                .await?;
+            let key = made.get("key").and_then(Value::as_str);
+            keys.push(key.context("a new key is shown")?.to_owned());
+        }
+        Ok(Self {
+            receivers,
+            keys,
+            calm,
+        })
+    }
+
+    /// The receivers of a tenant that play a role.
+    pub fn of_role(&self, tenant: &str, role: &str) -> impl Iterator<Item = &Receiver> {
+        let fits = move |it: &&Receiver| it.tenant == tenant && it.role == role;
+        self.receivers.iter().filter(fits)
+    }
+}
