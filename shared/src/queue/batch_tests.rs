@@ -1,13 +1,13 @@
-//! Batches of a FIFO queue: what becomes of a message decides for the rest of its group, and for nobody else.
+//! Batches: what becomes of a message, and on a FIFO queue of the rest of its group and of nobody else.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use super::*;
-use crate::event::Line;
+use crate::event::{Event, EventType, Json, Line, Source};
 use crate::ids::{EndpointId, EventId, Round, TenantId, TransactionId};
 use crate::queue::QueueError;
-use crate::queue::task::CallbackTask;
+use crate::queue::task::{CallbackTask, DeliverTask};
 use crate::store::StoreError;
 use crate::time::ManualClock;
 
@@ -16,13 +16,19 @@ const SECOND: SignedDuration = SignedDuration::from_secs(1);
 /// What becomes of messages, by their ids, and what was done with them.
 #[derive(Default)]
 struct Played {
+    /// Whether the queue is a standard one.
+    standard: bool,
     dispositions: BTreeMap<&'static str, Disposition>,
     panics: &'static [&'static str],
     takes: Option<(Arc<ManualClock>, SignedDuration)>,
     queue_out: bool,
+    /// How often a message had panicked before.
+    panicked: u32,
+    table_out: bool,
     handled: Mutex<Vec<String>>,
     sent: Mutex<Vec<String>>,
     deferred: Mutex<Vec<(String, SignedDuration)>>,
+    quarantined: Mutex<Vec<Quarantined>>,
 }
 
 fn push<T>(list: &Mutex<Vec<T>>, items: impl IntoIterator<Item = T>) {
@@ -36,7 +42,10 @@ fn taken<T: Clone>(list: &Mutex<Vec<T>>) -> Vec<T> {
 #[async_trait]
 impl Handle for Played {
     fn queue(&self) -> Queue {
-        Queue::DeliverOrdered
+        match self.standard {
+            true => Queue::Deliver,
+            false => Queue::DeliverOrdered,
+        }
     }
 
     async fn handle(&self, _: Task, received: &Received) -> Disposition {
@@ -79,10 +88,17 @@ impl Defer for Played {
 #[async_trait]
 impl Quarantine for Played {
     async fn count_panic(&self, _: Queue, _: &str, _: jiff::Timestamp) -> Result<u32, StoreError> {
-        Ok(1)
+        match self.table_out {
+            true => Err(StoreError::Unavailable("out of order".into())),
+            false => Ok(self.panicked + 1),
+        }
     }
 
-    async fn quarantine(&self, _: &Quarantined) -> Result<(), StoreError> {
+    async fn quarantine(&self, entry: &Quarantined) -> Result<(), StoreError> {
+        if self.table_out {
+            return Err(StoreError::Unavailable("out of order".into()));
+        }
+        push(&self.quarantined, [entry.clone()]);
         Ok(())
     }
 }
@@ -111,8 +127,37 @@ fn message(id: &str) -> Received {
     }
 }
 
+/// A message of a standard queue that was received `count` times.
+fn delivery(id: &str, count: u32) -> Received {
+    let task = Task::Deliver(DeliverTask {
+        tenant: TenantId::parse("acme").expect("a valid id"),
+        event: Event {
+            id: EventId::parse(id).expect("a valid id"),
+            event_type: EventType::parse("recovery.recovered").expect("a valid type"),
+            data: Json::parse("{}".into()).expect("valid JSON"),
+            at: jiff::Timestamp::UNIX_EPOCH,
+            source: Source::new("stripe"),
+            resource: None,
+        },
+        endpoint: EndpointId::parse("shop").expect("a valid id"),
+        round: Round::FIRST,
+        hop: 0,
+        check: false,
+        guard: None,
+    });
+    Received {
+        body: task.encode().body,
+        count,
+        ..message(id)
+    }
+}
+
 /// Handles messages; answers who is to come again after how long, which is what is reported as failed.
 async fn run(played: &Arc<Played>, ids: &[&str]) -> Vec<(String, SignedDuration)> {
+    run_all(played, ids.iter().map(|id| message(id)).collect()).await
+}
+
+async fn run_all(played: &Arc<Played>, messages: Vec<Received>) -> Vec<(String, SignedDuration)> {
     let clock = match &played.takes {
         Some((clock, _)) => clock.clone(),
         None => Arc::new(ManualClock::new(jiff::Timestamp::UNIX_EPOCH)),
@@ -124,7 +169,6 @@ async fn run(played: &Arc<Played>, ids: &[&str]) -> Vec<(String, SignedDuration)
         played.clone(),
         clock,
     );
-    let messages = ids.iter().map(|id| message(id)).collect();
     let failed = batch.run(messages).await;
     let deferred = taken(&played.deferred);
     assert!(deferred.iter().map(|(id, _)| id).eq(&failed), "{failed:?}");
@@ -192,11 +236,130 @@ async fn what_could_not_be_forwarded_comes_again_however_often_it_was_received()
 
 #[tokio::test]
 async fn a_group_whose_time_in_the_batch_is_over_goes_on_in_the_next() {
-    let clock = Arc::new(ManualClock::new(jiff::Timestamp::UNIX_EPOCH));
+    let half = SignedDuration::from_millis(500);
+    // Each message takes so many halves of a second: who is begun within five seconds is handled.
+    let cases: [(i32, &[(&str, i64)]); 4] = [
+        (3, &[]),
+        (5, &[("g4", 0)]),
+        (6, &[("g3", 0), ("g4", 0)]),
+        (11, &[("g2", 0), ("g3", 0), ("g4", 0)]),
+    ];
+    for (halves, want) in cases {
+        let clock = Arc::new(ManualClock::new(jiff::Timestamp::UNIX_EPOCH));
+        let played = Arc::new(Played {
+            takes: Some((clock, half * halves)),
+            ..Played::default()
+        });
+        let deferred = run(&played, &["g1", "g2", "g3", "g4"]).await;
+        assert_eq!(named(&deferred), want, "{halves}");
+    }
+}
+
+/// What becomes of one message of a standard queue: after how long it comes again, or why it was set aside.
+async fn fate(played: Played, received: Received) -> Result<Option<i64>, (Cause, bool)> {
     let played = Arc::new(Played {
-        takes: Some((clock, SECOND * 3)),
-        ..Played::default()
+        standard: true,
+        ..played
     });
-    let deferred = run(&played, &["g1", "g2", "g3", "g4"]).await;
-    assert_eq!(named(&deferred), [("g3", 0), ("g4", 0)]);
+    let deferred = run_all(&played, vec![received.clone()]).await;
+    match taken(&played.quarantined).as_slice() {
+        [] => Ok(named(&deferred).first().map(|(_, wait)| *wait)),
+        [entry] => {
+            assert_eq!(named(&deferred), [], "what is set aside is let go");
+            assert_eq!(entry.id, Quarantined::id_of(Queue::Deliver, &received.id));
+            assert_eq!(entry.body.expose(), received.body);
+            Err((entry.cause, entry.tenant.is_some()))
+        }
+        many => panic!("{many:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_set_aside_when_its_tries_do_not_explain_its_receipts() {
+    let retry = |after, tries| Disposition::Retry {
+        after: SECOND * after,
+        tries,
+    };
+    let forward = Disposition::Forward(vec![(Queue::Deliver, Message::new("next"))]);
+    let stuck = Err((Cause::Stuck, true));
+    let eleven_hours = 11 * 3600;
+    let cases = [
+        ("done", Disposition::Done, 99, Ok(None)),
+        ("explained", retry(5, 3), 23, Ok(Some(5))),
+        ("one more", retry(5, 3), 24, stuck),
+        ("many more", retry(5, 3), 99, stuck),
+        ("for nothing", retry(0, 1), 1, Ok(Some(1))),
+        ("for a day", retry(86_400, 1), 1, Ok(Some(eleven_hours))),
+        ("nowhere to go", forward.clone(), 20, Ok(Some(900))),
+        ("nowhere to go for long", forward.clone(), 21, stuck),
+        ("nowhere to go for ever", forward, 99, stuck),
+    ];
+    for (name, disposition, count, want) in cases {
+        let played = Played {
+            dispositions: BTreeMap::from([("evt", disposition)]),
+            queue_out: true,
+            ..Played::default()
+        };
+        let got = fate(played, delivery("evt", count)).await;
+        assert_eq!(got, want, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_panics_for_the_third_time_is_set_aside() {
+    let cases = [
+        (0, false, Ok(Some(30))),
+        (1, false, Ok(Some(30))),
+        (2, false, Err((Cause::Panicked, true))),
+        (3, false, Err((Cause::Panicked, true))),
+        (2, true, Ok(Some(30))),
+    ];
+    for (panicked, table_out, want) in cases {
+        let played = Played {
+            panics: &["evt"],
+            panicked,
+            table_out,
+            ..Played::default()
+        };
+        let got = fate(played, delivery("evt", 1)).await;
+        assert_eq!(got, want, "{panicked} {table_out}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_task_of_this_queue_is_set_aside_and_handled_by_nobody() {
+    let no_task = Received {
+        body: "secret".into(),
+        ..delivery("evt", 1)
+    };
+    let cases = [
+        (message("evt"), false, Err((Cause::Undecodable, true))),
+        (no_task.clone(), false, Err((Cause::Undecodable, false))),
+        (no_task, true, Ok(Some(30))),
+    ];
+    for (received, table_out, want) in cases {
+        let played = Played {
+            panics: &["evt"],
+            table_out,
+            ..Played::default()
+        };
+        assert_eq!(fate(played, received).await, want, "{table_out}");
+    }
+}
+
+#[test]
+fn rests_double_up_to_a_quarter_of_an_hour() {
+    let cases = [
+        (0, 2),
+        (1, 2),
+        (2, 4),
+        (3, 8),
+        (9, 512),
+        (10, 900),
+        (11, 900),
+        (u32::MAX, 900),
+    ];
+    for (count, seconds) in cases {
+        assert_eq!(rest(count).as_secs(), seconds, "{count}");
+    }
 }

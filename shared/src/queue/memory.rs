@@ -406,3 +406,7 @@ impl Defer for MemoryQueues {
         partly(leases.len(), refused)
     }
 }
+
+#[cfg(test)]
+#[path = "memory_tests.rs"]
+mod tests;

@@ -198,3 +198,41 @@ pub trait Defer: Send + Sync {
         leases: Vec<(Receipt, SignedDuration)>,
     ) -> Result<(), QueueError>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_queue_has_a_name_that_leads_back_to_it() {
+        let cases = [
+            (Queue::Recover, "recover", false),
+            (Queue::Fanout, "fanout", false),
+            (Queue::Deliver, "deliver", false),
+            (Queue::DeliverOrdered, "deliver-ordered", true),
+        ];
+        assert_eq!(cases.map(|(queue, _, _)| queue), Queue::ALL);
+        for (queue, name, fifo) in cases {
+            assert_eq!((queue.as_str(), queue.is_fifo()), (name, fifo));
+            assert_eq!(Queue::parse(name), Some(queue));
+        }
+        assert_eq!(Queue::parse("nonsense"), None);
+    }
+
+    #[test]
+    fn what_counts_towards_the_limits_is_the_body_in_bytes() {
+        assert_eq!(MESSAGE_MOST, 1_048_576);
+        assert_eq!(Message::new("").size(), 0);
+        assert_eq!(Message::new("caf\u{e9}").size(), 5);
+    }
+
+    #[test]
+    fn a_batch_was_taken_unless_some_of_it_was_refused() {
+        assert!(partly(3, vec![]).is_ok());
+        let got = partly(3, vec![0, 2]);
+        assert!(
+            matches!(&got, Err(QueueError::Partly { sent: 3, refused }) if refused == &[0, 2]),
+            "{got:?}"
+        );
+    }
+}

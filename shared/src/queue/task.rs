@@ -387,9 +387,11 @@ pub async fn send(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
-    use crate::event::{EventType, Json, Source};
-    use crate::ids::TransactionId;
+    use crate::event::{Callback, EventType, Json, SetAside, Source, Via};
+    use crate::ids::{ConnectorAccountId, InvoiceId, ProfileId, TransactionId};
 
     fn deliver(data: &str) -> Task {
         Task::Deliver(DeliverTask {
@@ -518,5 +520,109 @@ mod tests {
         });
         assert_eq!(first, deliver("2").encode().group);
         assert_ne!(first, elsewhere.encode().group);
+    }
+
+    #[test]
+    fn what_is_taken_up_where_it_stands_keeps_its_round_and_says_how_often_it_was_parked() {
+        let Task::Deliver(first) = deliver("{}") else {
+            unreachable!("it is a delivery")
+        };
+        let guard = Guard::RetryDue {
+            intent: IntentKey {
+                profile_id: ProfileId::parse("p").expect("a valid id"),
+                connector_account_id: ConnectorAccountId::parse("c").expect("a valid id"),
+                invoice_id: InvoiceId::parse("i").expect("a valid id"),
+            },
+            number: 2,
+            times: 1,
+            deadline: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let mut delivery = Delivery::new(
+            DeliveryKey {
+                round: Round::FIRST.next(),
+                ..first.key()
+            },
+            Some(guard.clone()),
+        );
+        delivery.hop = 3;
+        let nobody = Recipients::SetAside(SetAside::NotHandled);
+        let want = Task::Deliver(DeliverTask {
+            round: Round::FIRST.next(),
+            hop: 3,
+            check: true,
+            guard: Some(guard),
+            ..first.clone()
+        });
+        assert_eq!(Task::resume(&delivery, first.event.clone(), &nobody), want);
+
+        let client = EndpointId::parse("lobby").expect("a valid id");
+        let line = Line::Transaction {
+            id: TransactionId::parse("tx-1").expect("a valid id"),
+        };
+        let callback = Recipients::Callback(Callback {
+            client: client.clone(),
+            via: Via::Transaction {
+                id: TransactionId::parse("tx-1").expect("a valid id"),
+            },
+            line: line.clone(),
+            number: 7,
+        });
+        let want = Task::Callback(CallbackTask {
+            tenant: first.tenant.clone(),
+            event: first.event.id.clone(),
+            client,
+            line,
+            round: Round::FIRST.next(),
+            hop: 3,
+            after: None,
+        });
+        assert_eq!(Task::resume(&delivery, first.event, &callback), want);
+    }
+
+    #[tokio::test]
+    async fn each_task_is_sent_to_its_queue_and_those_of_a_queue_together() {
+        /// What was sent, and which queue is out of order.
+        struct Sent(Mutex<Vec<(Queue, Vec<Message>)>>, Option<Queue>);
+
+        #[async_trait::async_trait]
+        impl Enqueue for Sent {
+            async fn send(&self, queue: Queue, messages: Vec<Message>) -> Result<(), QueueError> {
+                if self.1 == Some(queue) {
+                    return Err(QueueError::Unavailable("out of order".into()));
+                }
+                let mut sent = self.0.lock().expect("nobody panics here");
+                sent.push((queue, messages));
+                Ok(())
+            }
+        }
+
+        let Task::Deliver(DeliverTask { tenant, event, .. }) = deliver("{}") else {
+            unreachable!("it is a delivery")
+        };
+        let publish = Task::Publish(PublishTask {
+            tenant,
+            event,
+            roles: None,
+            guard: None,
+        });
+        let tasks = [deliver("1"), publish, deliver("2")];
+        let queues = Sent(Mutex::default(), None);
+        send(&queues, tasks.clone())
+            .await
+            .expect("all queues take it");
+        let bodies = |of: &[usize]| -> Vec<Message> {
+            let task = |at: &usize| tasks.get(*at).map(Task::encode);
+            of.iter().filter_map(task).collect()
+        };
+        assert_eq!(
+            queues.0.into_inner().expect("nobody panics here"),
+            [
+                (Queue::Fanout, bodies(&[1])),
+                (Queue::Deliver, bodies(&[0, 2])),
+            ]
+        );
+        let out = Sent(Mutex::default(), Some(Queue::Deliver));
+        let sent = send(&out, tasks).await;
+        assert!(matches!(sent, Err(QueueError::Unavailable(_))), "{sent:?}");
     }
 }
