@@ -96,3 +96,30 @@ impl SigningKeys {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_seed_signs_from_its_moment_on() {
+        let at = |second| Timestamp::from_second(second).expect("a time in range");
+        let alone = SigningKeys {
+            current: Secret::new("old"),
+            next: None,
+        };
+        let announced = SigningKeys {
+            next: Some((Secret::new("new"), at(100))),
+            ..alone.clone()
+        };
+        let cases = [
+            (&alone, 100, "old"),
+            (&announced, 99, "old"),
+            (&announced, 100, "new"),
+            (&announced, 101, "new"),
+        ];
+        for (keys, now, want) in cases {
+            assert_eq!(keys.live(at(now)).expose(), want, "{now}");
+        }
+    }
+}

@@ -168,4 +168,17 @@ mod tests {
         assert_eq!(TransactionStatus::parse("PENDING_ANCHOR"), None);
         assert_eq!(CustomerStatus::parse("accepted"), None);
     }
+
+    #[test]
+    fn a_transaction_is_over_in_seven_statuses_and_well_in_two_of_them() {
+        use TransactionStatus as S;
+        let well = [S::Completed, S::Refunded];
+        let ill = [S::Expired, S::NoMarket, S::TooSmall, S::TooLarge, S::Error];
+        for status in S::ALL {
+            let is_well = well.contains(status);
+            assert_eq!(status.is_completed(), is_well, "{status:?}");
+            let is_over = is_well || ill.contains(status);
+            assert_eq!(status.is_final(), is_over, "{status:?}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::*;
 use crate::delivery::{EndpointState, Policy, Scheme};
-use crate::event::{Recipients, Sep, SetAside, Via};
+use crate::event::{EventType, Recipients, Sep, SetAside, Via};
 use crate::ids::{CustomerId, CustomerType, EndpointId, TenantId, TransactionId};
 use crate::signature::stellar::SignedHost;
 use CustomerStatus::{Accepted, NeedsInfo, Processing, Rejected};
@@ -470,4 +470,123 @@ fn a_put_tells_of_a_status_that_changed_but_not_of_the_first_one() {
             r#"{"transaction":{"amount_in":"10.00","completed_at":"1970-01-01T00:00:00Z","id":"tx-1","kind":"deposit","started_at":"1970-01-01T00:00:00Z","status":"completed","updated_at":"1970-01-01T00:00:00Z"}}"#
         )
     );
+}
+
+#[test]
+fn a_token_is_of_the_client_with_its_domain_else_of_the_one_with_its_account() {
+    let texts = |texts: &[&str]| texts.iter().map(|it| (*it).to_owned()).collect();
+    let with = |id, domains: &[&str], accounts: &[&str]| Client {
+        id: name(id),
+        domains: texts(domains),
+        signing_keys: texts(accounts),
+        ..client()
+    };
+    let clients = [
+        with("lobby", &["lobby.example"], &["GLOBBY"]),
+        with("shop", &["shop.example", "pay.example"], &["GSHOP", "GPAY"]),
+    ];
+    let cases = [
+        ("GLOBBY", None, Some("lobby")),
+        ("GPAY", None, Some("shop")),
+        ("GOTHER", None, None),
+        ("GOTHER", Some("PAY.Example"), Some("shop")),
+        ("GLOBBY", Some("shop.example"), Some("shop")),
+        ("GLOBBY", Some("other.example"), Some("lobby")),
+        ("GOTHER", Some("other.example"), None),
+    ];
+    for (account, domain, want) in cases {
+        let found = Client::find(&clients, account, domain);
+        let found = found.map(|client| client.id.as_str());
+        assert_eq!(found, want, "{account} {domain:?}");
+    }
+}
+
+#[test]
+fn money_is_payable_once_amounts_and_instructions_are_known() {
+    let cases = [
+        (None, false, false, Funds::NotPayable),
+        (None, true, false, Funds::NotPayable),
+        (None, false, true, Funds::NotPayable),
+        (None, true, true, Funds::Payable),
+        (Some(NOW), false, false, Funds::Received),
+        (Some(NOW), true, true, Funds::Received),
+    ];
+    for (transfer_received_at, amounts_known, instructions_known, want) in cases {
+        let transaction = Transaction {
+            transfer_received_at,
+            amounts_known,
+            instructions_known,
+            ..transaction(Sep::Sep6, S::Incomplete, Funds::Payable)
+        };
+        let row = format!("{transfer_received_at:?} {amounts_known} {instructions_known}");
+        assert_eq!(transaction.funds(), want, "{row}");
+    }
+}
+
+#[test]
+fn what_wallets_are_told_is_personal_and_nothing_else() {
+    let cases = [
+        (CUSTOMER_STATUS_CHANGED, true),
+        (CUSTOMER_UPDATED, true),
+        (TRANSACTION_STATUS_CHANGED, true),
+        ("recovery.recovered", false),
+    ];
+    for (event_type, want) in cases {
+        let parsed = EventType::parse(event_type).expect("a valid type");
+        assert_eq!(is_personal(&parsed), want, "{event_type}");
+    }
+}
+
+#[test]
+fn a_change_says_when_it_was_made_and_counts_and_leaves_the_rest() {
+    let later = Timestamp::from_second(60).expect("a time in range");
+    let before = Transaction {
+        message: Some("send your passport".into()),
+        told: 4,
+        revision: 7,
+        details: serde_json::Map::from_iter([("amount_in".into(), "10.00".into())]),
+        ..transaction(Sep::Sep6, S::PendingCustomerInfoUpdate, Funds::NotPayable)
+    };
+    let call = Call {
+        message: Some("thank you".into()),
+        ..call()
+    };
+    let answer = customer(Accepted, "");
+    let of = known(before.clone());
+    let got = step(&tenant(), &call, Some(&answer), &of, Mapping::Sep6, later);
+    let change = got.expect("it is taken").expect("a change");
+    let want = Transaction {
+        status: S::PendingAnchor,
+        message: Some("thank you".into()),
+        updated_at: later,
+        told: 5,
+        revision: 8,
+        ..before.clone()
+    };
+    assert_eq!(change.transaction, want);
+
+    let draft = Draft {
+        sep: before.sep,
+        kind: before.kind.clone(),
+        status: S::PendingAnchor,
+        client: before.client.clone(),
+        customers: before.customers.clone(),
+        message: None,
+        transfer_received_at: None,
+        amounts_known: false,
+        instructions_known: false,
+        on_change_callback: None,
+        details: before.details.clone(),
+    };
+    let id = before.id.clone();
+    let got = put(&tenant(), &id, draft, Some(&before), Some(&client()), later);
+    let want = Transaction {
+        status: S::PendingAnchor,
+        message: None,
+        updated_at: later,
+        told: 5,
+        revision: 8,
+        ..before
+    };
+    assert_eq!(got.expect("a change").transaction, want);
 }
