@@ -136,6 +136,7 @@ mod tests {
             Ok(()),
             "the same state again"
         );
+        assert_eq!(cursor.turn(2), Turn::Now, "which may be told");
     }
 
     #[test]

@@ -302,4 +302,65 @@ mod tests {
             assert_eq!(filter(bad), Err(FilterError), "{bad:?}");
         }
     }
+
+    #[test]
+    fn schemes_and_states_have_one_name_wherever_they_are_written() {
+        let written = |json: serde_json::Result<String>| json.ok();
+        let schemes = [
+            (Scheme::Rafiki, "rafiki", 2),
+            (Scheme::StandardWebhooks, "standard-webhooks", 15),
+            (Scheme::Stellar, "stellar", 15),
+        ];
+        assert_eq!(schemes.map(|(scheme, _, _)| scheme), Scheme::ALL);
+        for (scheme, name, deadline_s) in schemes {
+            assert_eq!(scheme.as_str(), name);
+            let json = written(serde_json::to_string(&scheme));
+            assert_eq!(json, Some(format!("\"{name}\"")));
+            assert_eq!(scheme.deadline(), SignedDuration::from_secs(deadline_s));
+        }
+        let states = [
+            (EndpointState::Enabled, "enabled"),
+            (EndpointState::Disabled, "disabled"),
+            (EndpointState::Gone, "gone"),
+        ];
+        for (state, name) in states {
+            assert_eq!(state.as_str(), name);
+            let json = written(serde_json::to_string(&state));
+            assert_eq!(json, Some(format!("\"{name}\"")));
+        }
+    }
+
+    #[test]
+    fn a_filter_comes_back_from_its_entries_and_without_one_the_catalogue_decides() {
+        let entries = vec!["recovery.*".to_owned(), "other.thing".to_owned()];
+        let filter = Filter::parse(entries.clone()).expect("a valid filter");
+        assert_eq!(Vec::from(filter.clone()), entries);
+        let with = |filter: Option<&Filter>| Endpoint {
+            tenant: TenantId::parse("acme").expect("a valid id"),
+            id: EndpointId::parse("shop").expect("a valid id"),
+            url: "https://shop.example/hook".into(),
+            role: Role::Merchant,
+            scheme: Scheme::StandardWebhooks,
+            secrets: Vec::new(),
+            locked: Vec::new(),
+            filter: filter.cloned(),
+            policy: Policy::default_for(Scheme::StandardWebhooks),
+            deadline: SignedDuration::from_secs(15),
+            useful_for: None,
+            signed_host: SignedHost::AsSent,
+            decision_url: None,
+            state: EndpointState::Enabled,
+        };
+        let cases = [
+            (Some(&filter), "recovery.recovered", true),
+            (Some(&filter), "other.thing", true),
+            (Some(&filter), "incoming_payment.completed", false),
+            (None, "recovery.recovered", true),
+            (None, "other.thing", false),
+        ];
+        for (filter, event_type, want) in cases {
+            let parsed = EventType::parse(event_type).expect("a valid type");
+            assert_eq!(with(filter).wants(&parsed), want, "{filter:?} {event_type}");
+        }
+    }
 }

@@ -134,4 +134,37 @@ mod tests {
             assert_eq!(parse_retry_after(value, now), want, "{value:?}");
         }
     }
+
+    #[test]
+    fn only_an_answer_asks_to_be_left_alone_for_a_while() {
+        let secs = |n| Some(SignedDuration::from_secs(n));
+        let asked = Outcome::Answered {
+            status: 503,
+            retry_after: secs(7),
+            excerpt: String::new(),
+        };
+        assert_eq!(asked.retry_after(), secs(7));
+        assert_eq!(Outcome::answered(503).retry_after(), None);
+        assert_eq!(Outcome::Failed(Failure::Closed).retry_after(), None);
+    }
+
+    #[test]
+    fn a_failure_has_one_name_wherever_it_is_written() {
+        let cases = [
+            (Failure::Timeout, "timeout"),
+            (Failure::Refused, "refused"),
+            (Failure::Dns, "dns"),
+            (Failure::Tls, "tls"),
+            (Failure::Closed, "closed"),
+            (Failure::Protocol, "protocol"),
+            (Failure::Blocked, "blocked"),
+            (Failure::Unsigned, "unsigned"),
+            (Failure::Locked, "locked"),
+        ];
+        for (failure, name) in cases {
+            assert_eq!(failure.as_str(), name);
+            let json = serde_json::to_string(&failure).ok();
+            assert_eq!(json, Some(format!("\"{name}\"")));
+        }
+    }
 }

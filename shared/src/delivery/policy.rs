@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn the_default_ladder_is_the_specifications() {
         let policy = Policy::default_for(Scheme::StandardWebhooks);
-        let total: SignedDuration = (1..)
+        let total: SignedDuration = (1..100)
             .map_while(|tries| policy.wait_after(tries, None, 0))
             .sum();
         assert_eq!(total, secs(75 * 3600 + 35 * 60 + 5));
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn a_wallet_is_tried_for_hours() {
         let policy = Policy::default_for(Scheme::Stellar);
-        let waits: Vec<_> = (1..)
+        let waits: Vec<_> = (1..100)
             .map_while(|tries| policy.wait_after(tries, None, 0))
             .map(|wait| wait.as_secs())
             .collect();
@@ -261,9 +261,12 @@ mod tests {
         assert_eq!(linear(0, 10, None), Some(PolicyError::Wait));
         assert_eq!(linear(604_800, 2, None), Some(PolicyError::Wait));
         assert_eq!(linear(604_800, 2, Some(604_800)), None);
+        assert_eq!(linear(604_801, 1, None), Some(PolicyError::Wait));
+        assert_eq!(linear(1, 50, None), None);
         assert_eq!(linear(1, 51, None), Some(PolicyError::TooMany));
         assert_eq!(ladder(vec![]), None);
         assert_eq!(ladder(vec![0]), Some(PolicyError::Wait));
+        assert_eq!(ladder(vec![1; 50]), None);
         assert_eq!(ladder(vec![1; 51]), Some(PolicyError::TooMany));
     }
 
@@ -284,6 +287,42 @@ mod tests {
                 let most = (planned + planned / 10).max(HINT_MOST.min(secs(hint_s.unwrap_or(0))));
                 prop_assert!(got >= planned && got <= most);
             }
+        }
+    }
+
+    #[test]
+    fn chance_stretches_the_wait_of_a_ladder_by_a_tenth_at_most_and_that_of_a_line_by_nothing() {
+        let ladder = Policy::Ladder {
+            waits_s: vec![5, 300],
+        };
+        let linear = Policy::rafiki(10);
+        let cases = [
+            (&ladder, 1, 0, 5000),
+            (&ladder, 1, 500, 5250),
+            (&ladder, 1, 999, 5499),
+            (&ladder, 1, 1000, 5499),
+            (&ladder, 2, 1, 300_030),
+            (&ladder, 2, 999, 329_970),
+            (&linear, 2, 999, 20_000),
+        ];
+        for (policy, tries, per_mille, want_ms) in cases {
+            let wait = policy.wait_after(tries, None, per_mille);
+            let want = SignedDuration::from_millis(want_ms);
+            assert_eq!(wait, Some(want), "{policy:?} {tries} {per_mille}");
+        }
+    }
+
+    #[test]
+    fn a_policy_says_how_many_retries_it_makes() {
+        let ladder = |waits_s| Policy::Ladder { waits_s };
+        let cases = [
+            (Policy::rafiki(0), 0),
+            (Policy::rafiki(7), 7),
+            (ladder(vec![]), 0),
+            (ladder(vec![5, 5, 5]), 3),
+        ];
+        for (policy, want) in cases {
+            assert_eq!(policy.retries(), want, "{policy:?}");
         }
     }
 }

@@ -150,6 +150,56 @@ fn a_settled_round_keeps_late_tries_and_only_a_success_changes_it() {
 }
 
 #[test]
+fn a_late_failure_opens_no_settled_round_again() {
+    let policy = Policy::Ladder {
+        waits_s: vec![5, 5],
+    };
+    let mut delivery = delivery();
+    settle(&mut delivery, 410, &policy, None, 1);
+    settle(&mut delivery, 500, &policy, None, 2);
+    let gone = State::GivenUp { reason: End::Gone };
+    assert_eq!((delivery.state, delivery.tried()), (gone, 2));
+}
+
+#[test]
+fn a_state_says_when_it_is_tried_next() {
+    let due = at(50);
+    let cases = [
+        (State::Queued, None),
+        (State::Retrying { due }, Some(due)),
+        (State::Parked { due }, Some(due)),
+        (State::Delivered, None),
+        (State::Expired, None),
+        (State::Superseded, None),
+        (State::GivenUp { reason: End::Gone }, None),
+        (
+            State::Quarantined {
+                cause: Cause::Stuck,
+            },
+            None,
+        ),
+    ];
+    for (state, want) in cases {
+        assert_eq!(state.due(), want, "{state:?}");
+    }
+}
+
+#[test]
+fn a_cause_has_one_name_wherever_it_is_written() {
+    let cases = [
+        (Cause::Undecodable, "undecodable"),
+        (Cause::Panicked, "panicked"),
+        (Cause::Stuck, "stuck"),
+        (Cause::DeadLetter, "dead_letter"),
+    ];
+    for (cause, name) in cases {
+        assert_eq!(cause.as_str(), name);
+        let json = serde_json::to_string(&cause).ok();
+        assert_eq!(json, Some(format!("\"{name}\"")));
+    }
+}
+
+#[test]
 fn one_message_at_a_time_holds_a_delivery() {
     let mut delivery = delivery();
     assert_eq!(
@@ -288,6 +338,7 @@ fn a_guarded_retry_goes_out_only_while_its_intent_awaits_this_telling_of_it() {
         times: 1,
         deadline: at(200),
     };
+    assert_eq!(guard.deadline(), at(200));
     for Case {
         name,
         stage,
