@@ -174,7 +174,25 @@ mod tests {
         for (name, header, pairs, want) in cases {
             assert_eq!(check(header, pairs), want, "{name}");
         }
-        assert_eq!(header(&Secret::new("admin:admin")), None);
+    }
+
+    #[test]
+    fn a_pair_protects_if_it_has_a_user_and_a_password_that_nobody_guesses() {
+        let cases = [
+            ("hook_user:hook_pass", true),
+            ("hook_user", false),
+            (":hook_pass", false),
+            ("hook_user:", false),
+            (":", false),
+            ("admin:admin", false),
+            ("hook:hook", false),
+            ("hook_user:default_secret", false),
+            ("hook_user:Default_Secret", false),
+            (":default_secret", false),
+        ];
+        for (pair, want) in cases {
+            assert_eq!(header(&Secret::new(pair)).is_some(), want, "{pair}");
+        }
     }
 
     #[test]

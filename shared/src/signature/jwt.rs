@@ -10,8 +10,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use stellar_strkey::ed25519;
 
+use super::Verified;
 use super::stellar::PublicKey;
-use super::{Verified, fresh};
 use crate::secret::Secret;
 use crate::time::later;
 
@@ -145,8 +145,7 @@ fn authentic(
         return Err(TokenError::Expired);
     }
     for from in [claims.nbf, claims.iat].into_iter().flatten() {
-        let from = time(from)?;
-        if from > now && fresh(from, now, TOLERANCE).is_err() {
+        if time(from)? > later(now, TOLERANCE) {
             return Err(TokenError::Early);
         }
     }
@@ -432,6 +431,38 @@ mod tests {
         ];
         for (name, token, now, want) in cases {
             assert_eq!(judged(&token, now), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_token_of_8192_bytes_is_looked_at_and_a_longer_one_is_not() {
+        // Of any four lengths in a row, one is that of no base64 text: a header that is a byte longer reaches it.
+        let headers = [r#"{"alg":"HS256"}"#, r#"{"alg": "HS256"}"#];
+        let sized = |length: usize| {
+            let tokens = headers.iter().flat_map(|header| {
+                (5900..6100).map(move |fill| {
+                    let fill = "x".repeat(fill);
+                    token(header, &format!(r#"{{"exp":{AT},"x":"{fill}"}}"#), SECRET)
+                })
+            });
+            let mut tokens = tokens.filter(|token| token.len() == length);
+            tokens.next().expect("a length between those")
+        };
+        for (length, want) in [
+            (8191, Ok(())),
+            (8192, Ok(())),
+            (8193, Err(TokenError::Malformed)),
+        ] {
+            assert_eq!(judged(&sized(length), AT), want, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_bearer_is_of_nobody() {
+        for of_somebody in [r#""sub":"G""#, r#""client_domain":"a.example""#] {
+            let token = of(&format!(r#"{{{of_somebody},"exp":{AT}}}"#));
+            let got = judged(&token, AT);
+            assert_eq!(got, Err(TokenError::OfSomebody), "{of_somebody}");
         }
     }
 

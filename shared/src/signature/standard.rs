@@ -373,6 +373,9 @@ mod tests {
         for (name, id, signature, body, now, want) in cases {
             assert_eq!(check(id, signature, body, SECRET, now), want, "{name}");
         }
+        let mislabelled = V1A.replace("v1a,", "v1,");
+        let got = check(ID, &mislabelled, BODY, PUBLIC, AT);
+        assert_eq!(got, Err(VerifyError::Mismatch), "the version is part of it");
         assert_eq!(
             check(ID, V1, BODY, "whsec_", AT),
             Err(VerifyError::NoSecret)

@@ -348,4 +348,16 @@ mod tests {
             assert_eq!(signed_host(bad, SignedHost::AsSent), None, "{bad}");
         }
     }
+
+    #[test]
+    fn the_signed_host_has_one_name_wherever_it_is_written() {
+        for (host, name) in [
+            (SignedHost::AsSent, "as_sent"),
+            (SignedHost::NameOnly, "name_only"),
+        ] {
+            assert_eq!(host.as_str(), name);
+            let json = serde_json::to_string(&host).ok();
+            assert_eq!(json, Some(format!("\"{name}\"")));
+        }
+    }
 }
