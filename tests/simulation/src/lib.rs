@@ -15,4 +15,5 @@ pub mod run;
 pub mod shrink;
 pub mod stage;
 pub mod table;
+pub mod template;
 pub mod weather;

@@ -45,7 +45,7 @@ pub struct Published {
 #[must_use]
 pub fn plan(seed: u64, calm_ms: u64) -> Vec<Meant> {
     let chance = Chance::new(seed, 4);
-    let many = chance.pick(&[1, 3, 6, 12]).copied().unwrap_or(1);
+    let many = chance.pick(&[1, 1, 1, 1, 2, 2, 4, 8]).copied().unwrap_or(1);
     let mut meant = Vec::new();
     for number in 0..many {
         for tenant in TENANTS {

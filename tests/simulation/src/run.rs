@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use jiff::SignedDuration;
 use shared::time::{later, until};
-use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 
 use crate::cluster::Cluster;
@@ -15,7 +14,7 @@ use crate::defects::Defect;
 use crate::laws;
 use crate::nature::{Counts, Nature, Violation, pass};
 use crate::publish::{self, Log};
-use crate::stage::Stage;
+use crate::template::{Template, runtime};
 use crate::weather::{Fault, Weather};
 
 /// Everything has come to rest so long after faults end: the longest chain of waits and the longest hold of a message fit in.
@@ -73,22 +72,19 @@ impl Report {
 /// # Errors
 /// If the machine fails; what the code under test does wrong is in the report.
 pub fn run(options: &Options) -> Result<Report> {
+    let template = Template::get()?;
     fastrand::seed(options.seed);
-    let runtime = Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .context("a runtime")?;
-    runtime.block_on(play(options))
+    runtime()?.block_on(play(options, template))
 }
 
-async fn play(options: &Options) -> Result<Report> {
+async fn play(options: &Options, template: &Template) -> Result<Report> {
     let seed = options.seed;
     let weather = Weather::draw(seed, &options.without);
     let nature = Arc::new(Nature::new(seed, weather, options.defect, options.traced));
     let began = nature.now();
     let cluster = Cluster::start(seed, nature.clone()).await?;
-    let stage = Arc::new(Stage::set(&cluster, seed).await?);
+    template.copy_to(&cluster.database)?;
+    let stage = Arc::new(template.stage.clone().begin(&cluster, seed));
     let mut copies = JoinSet::new();
     for copy in 0..2 {
         copies.spawn(cluster.clone().live(copy, 1));

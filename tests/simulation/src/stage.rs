@@ -48,7 +48,6 @@ impl Receiver {
         tenant: &'static str,
         (endpoint, role, scheme): (&'static str, &'static str, Scheme),
         waits_s: &[u32],
-        is_dead: bool,
     ) -> Self {
         let secret = match scheme {
             Scheme::Rafiki => format!("the secret of {endpoint} of {tenant}, long enough"),
@@ -71,7 +70,7 @@ impl Receiver {
             url: format!("https://{endpoint}.{tenant}.example/hook"),
             secret,
             waits_s: waits_s.to_vec(),
-            is_dead,
+            is_dead: false,
         }
     }
 
@@ -88,6 +87,7 @@ impl Receiver {
 }
 
 /// Who takes part.
+#[derive(Debug, Clone)]
 pub struct Stage {
     /// The receivers.
     pub receivers: Vec<Receiver>,
@@ -98,14 +98,11 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Sets the stage through the operator API, without faults.
+    /// Sets the stage through the operator API: the same in every run.
     ///
     /// # Errors
     /// If the API refuses anything.
-    pub async fn set(cluster: &Arc<Cluster>, seed: u64) -> Result<Self> {
-        let chance = Chance::new(seed, 3);
-        let minutes = i64::try_from(chance.between(5, 40))?;
-        let calm = cluster.nature.now() + SignedDuration::from_mins(minutes);
+    pub async fn set(cluster: &Arc<Cluster>) -> Result<Self> {
         let (mut receivers, mut keys) = (Vec::new(), Vec::new());
         for tenant in TENANTS {
             let path = format!("/v1/tenants/{tenant}");
@@ -118,15 +115,9 @@ impl Stage {
                 (("ledger", "ase", Scheme::Standard), &[5, 60, 1_200, 3_600]),
                 (("shop", "merchant", Scheme::Standard), &[5, 30, 300, 1_800]),
             ] {
-                let is_dead = !cluster.nature.is_fair() && chance.percent(8);
-                let receiver = Receiver::new(tenant, receiver, waits_s, is_dead);
+                let receiver = Receiver::new(tenant, receiver, waits_s);
                 let path = format!("{path}/endpoints/{}", receiver.endpoint);
                 cluster.operator("PUT", &path, &receiver.settings()).await?;
-                let end = match is_dead {
-                    true => Mood::Answers(500),
-                    false => Mood::Well,
-                };
-                cluster.outside.place(&receiver.url, &chance, calm, end);
                 receivers.push(receiver);
             }
             let made = cluster
@@ -138,8 +129,26 @@ impl Stage {
         Ok(Self {
             receivers,
             keys,
-            calm,
+            calm: cluster.nature.now(),
         })
+    }
+
+    /// Draws when faults end, and how the receivers feel until then.
+    #[must_use]
+    pub fn begin(mut self, cluster: &Cluster, seed: u64) -> Self {
+        let chance = Chance::new(seed, 3);
+        let minutes = i64::try_from(chance.between(5, 40)).unwrap_or_default();
+        self.calm = cluster.nature.now() + SignedDuration::from_mins(minutes);
+        for receiver in &mut self.receivers {
+            receiver.is_dead = !cluster.nature.is_fair() && chance.percent(8);
+            let end = match receiver.is_dead {
+                true => Mood::Answers(500),
+                false => Mood::Well,
+            };
+            let outside = &cluster.outside;
+            outside.place(&receiver.url, &chance, self.calm, end);
+        }
+        self
     }
 
     /// The receivers of a tenant that play a role.
