@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use shared::delivery::{
-    Delivery, DeliveryKey, Endpoint, EndpointState, Failure, Guard, Outcome, SkipReason, State,
-    Terms, Try, Verdict, request,
+    Delivery, DeliveryKey, Endpoint, EndpointState, Failure, Guard, Holder, Outcome, SkipReason,
+    State, Terms, Try, Verdict, request,
 };
 use shared::entropy::Entropy;
 use shared::event::{Event, EventType};
@@ -64,6 +64,10 @@ impl Tries {
         message: &Received,
         stale: impl Fn(&Delivery) -> bool,
     ) -> Result<Before, StoreError> {
+        let holder = Holder {
+            message: &message.id,
+            count: message.count,
+        };
         for _ in 0..RACES {
             let (mut delivery, version) = match self.deliveries.delivery(key).await? {
                 Some(Read { value, version }) => (value, Some(version)),
@@ -73,16 +77,14 @@ impl Tries {
             if delivery.state.settled() || stale(&delivery) {
                 return Ok(Before::Over);
             }
-            let free_at = delivery
-                .held_from(&message.id, now)
-                .max(delivery.state.due());
+            let free_at = delivery.held_from(holder, now).max(delivery.state.due());
             if let Some(free_at) = free_at.filter(|free_at| *free_at > now) {
                 return Ok(Before::Wait(until(now, free_at), delivery.tried()));
             }
-            if delivery.holds_for_a_try(&message.id, now) {
+            if delivery.holds_for_a_try(holder, now) {
                 return Ok(Before::Try(Box::new(delivery), version));
             }
-            delivery.claim(&message.id, now);
+            delivery.claim(holder, now);
             let _raced = self
                 .deliveries
                 .save_delivery(&delivery, version, now)

@@ -68,6 +68,7 @@ async fn tried(store: &DynamoStore, to: &str, round: Round, state: State, hop: u
     // As whoever made the last try left it.
     let hold = state.due().map(|until| Hold {
         by: "a message of another run".to_owned(),
+        receipt: None,
         until,
     });
     let delivery = Delivery {

@@ -24,7 +24,8 @@ pub use endpoint::{
 pub use outcome::{EXCERPT_MOST, Failure, Outcome, Verdict, parse_retry_after};
 pub use policy::{Policy, PolicyError};
 pub use record::{
-    Cause, Delivery, DeliveryKey, End, Guard, Hold, SkipReason, State, Terms, Try, VISIBILITY_MOST,
+    Cause, Delivery, DeliveryKey, End, Guard, Hold, Holder, SkipReason, State, Terms, Try,
+    VISIBILITY_MOST,
 };
 pub use request::Request;
 pub use target::{TargetError, Vetting};

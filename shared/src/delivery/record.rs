@@ -254,11 +254,24 @@ impl State {
     }
 }
 
+/// A message as it was received this time. Queues hand a message out twice now and then, and again when its visibility ran
+/// out: whoever has it from an earlier receipt may still be at work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holder<'a> {
+    /// The message's id, the same at every receipt.
+    pub message: &'a str,
+    /// How often it was received, this time included.
+    pub count: u32,
+}
+
 /// Which message works on a delivery. Messages come twice; while one holds a delivery, another one waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     /// The message's id, the same at every receipt.
     pub by: String,
+    /// Which receipt of it is at work; none while it waits for its next try, which any of them may make.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<u32>,
     /// It holds the delivery until then, unless it says otherwise before.
     pub until: Timestamp,
 }
@@ -318,29 +331,32 @@ impl Delivery {
         u32::try_from(self.tries.len()).unwrap_or(u32::MAX)
     }
 
-    /// Until when a message other than `message` holds it, if one does at `now`.
+    /// Until when another message, or another receipt of this one, holds it, if one does at `now`.
     #[must_use]
-    pub fn held_from(&self, message: &str, now: Timestamp) -> Option<Timestamp> {
+    pub fn held_from(&self, holder: Holder<'_>, now: Timestamp) -> Option<Timestamp> {
         let hold = self.hold.as_ref()?;
-        (hold.by != message && hold.until > now).then_some(hold.until)
+        let is_own =
+            hold.by == holder.message && hold.receipt.is_none_or(|count| count == holder.count);
+        (!is_own && hold.until > now).then_some(hold.until)
     }
 
-    /// Whether `message` holds it, and for long enough to make a try and record it.
+    /// Whether this receipt holds it, and for long enough to make a try and record it.
     #[must_use]
-    pub fn holds_for_a_try(&self, message: &str, now: Timestamp) -> bool {
+    pub fn holds_for_a_try(&self, holder: Holder<'_>, now: Timestamp) -> bool {
         let needed = later(now, TRY);
-        self.hold
-            .as_ref()
-            .is_some_and(|hold| hold.by == message && hold.until >= needed)
+        self.hold.as_ref().is_some_and(|hold| {
+            hold.by == holder.message && hold.receipt == Some(holder.count) && hold.until >= needed
+        })
     }
 
-    /// Gives it to `message` for the time of a try. One whose message had been set aside is under way again.
-    pub fn claim(&mut self, message: &str, now: Timestamp) {
+    /// Gives it to this receipt for the time of a try. One whose message had been set aside is under way again.
+    pub fn claim(&mut self, holder: Holder<'_>, now: Timestamp) {
         if let State::Quarantined { .. } = self.state {
             self.state = State::Queued;
         }
         self.hold = Some(Hold {
-            by: message.to_owned(),
+            by: holder.message.to_owned(),
+            receipt: Some(holder.count),
             until: later(now, CLAIM),
         });
     }
@@ -350,6 +366,7 @@ impl Delivery {
         self.hold = match self.state {
             State::Retrying { due } => Some(Hold {
                 by: message.to_owned(),
+                receipt: None,
                 until: later(due, OVERDUE),
             }),
             State::Queued

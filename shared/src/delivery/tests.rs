@@ -149,6 +149,11 @@ fn a_settled_round_keeps_late_tries_and_only_a_success_changes_it() {
     assert_eq!((delivery.state, delivery.tried()), (State::Delivered, 4));
 }
 
+/// A message at its first receipt.
+fn once(message: &str) -> Holder<'_> {
+    Holder { message, count: 1 }
+}
+
 #[test]
 fn a_late_failure_opens_no_settled_round_again() {
     let policy = Policy::Ladder {
@@ -203,21 +208,21 @@ fn a_cause_has_one_name_wherever_it_is_written() {
 fn one_message_at_a_time_holds_a_delivery() {
     let mut delivery = delivery();
     assert_eq!(
-        delivery.held_from("m1", at(0)),
+        delivery.held_from(once("m1"), at(0)),
         None,
         "nobody does at first"
     );
-    delivery.claim("m1", at(0));
-    assert!(delivery.holds_for_a_try("m1", at(5)));
+    delivery.claim(once("m1"), at(0));
+    assert!(delivery.holds_for_a_try(once("m1"), at(5)));
     assert!(
-        !delivery.holds_for_a_try("m1", at(6)),
+        !delivery.holds_for_a_try(once("m1"), at(6)),
         "too late to be sure, so it claims anew"
     );
-    assert!(!delivery.holds_for_a_try("m2", at(0)));
-    assert_eq!(delivery.held_from("m1", at(0)), None);
-    assert_eq!(delivery.held_from("m2", at(29)), Some(at(30)));
+    assert!(!delivery.holds_for_a_try(once("m2"), at(0)));
+    assert_eq!(delivery.held_from(once("m1"), at(0)), None);
+    assert_eq!(delivery.held_from(once("m2"), at(29)), Some(at(30)));
     assert_eq!(
-        delivery.held_from("m2", at(30)),
+        delivery.held_from(once("m2"), at(30)),
         None,
         "a message that died holds nothing for ever"
     );
@@ -230,9 +235,23 @@ fn one_message_at_a_time_holds_a_delivery() {
         None,
         10,
     );
+    let again = Holder {
+        message: "m1",
+        count: 2,
+    };
+    assert_eq!(
+        delivery.held_from(again, at(10)),
+        Some(at(30)),
+        "its first receipt may still be at work"
+    );
     delivery.keep("m1");
     assert_eq!(
-        delivery.held_from("m2", at(20)),
+        delivery.held_from(again, at(20)),
+        None,
+        "between tries any receipt of it may go on"
+    );
+    assert_eq!(
+        delivery.held_from(once("m2"), at(20)),
         Some(at(75)),
         "a minute beyond its next try"
     );
@@ -405,6 +424,7 @@ fn a_delivery_is_set_aside_unless_it_is_over_or_another_message_carries_it_on() 
         (delivery.state, delivery.hop) = (state, 1);
         delivery.hold = hold.map(|(by, until)| Hold {
             by: by.to_owned(),
+            receipt: None,
             until: at(until),
         });
         let changed = delivery.set_aside(cause, hop, |by| by == "m1", at(10));
@@ -418,6 +438,6 @@ fn a_delivery_set_aside_is_not_over_and_a_claim_takes_it_up() {
     let mut delivery = delivery();
     assert!(delivery.set_aside(Cause::Panicked, 0, |_| true, at(0)));
     assert!(!delivery.state.settled());
-    delivery.claim("m2", at(1));
+    delivery.claim(once("m2"), at(1));
     assert_eq!(delivery.state, State::Queued);
 }
