@@ -2,7 +2,7 @@
 //! its surroundings as a mistake in the code would, and only where a run is told to.
 
 use serde_json::Value;
-use shared::delivery::Request;
+use shared::delivery::{Outcome, Request};
 use shared::queue::{Message, Queue};
 
 use crate::process::Process;
@@ -35,33 +35,37 @@ defects! {
     ReleasedBeforeDone => "released-before-done",
     /// What the queue counts is taken for tries: after a few receipts a message is given up.
     ReceiptsCountedAsTries => "receipts-counted-as-tries",
-    /// A door answers before what it accepted is durable.
+    /// A door, or a worker, goes on before what it sends is durable.
     AnsweredBeforeSent => "answered-before-sent",
     /// A batch that was sent in part is taken for sent.
     PartialSendsTakenForWhole => "partial-sends-taken-for-whole",
+    /// That messages could not be sent is not noticed.
+    SendErrorsIgnored => "send-errors-ignored",
     /// What is made by us has an id that is drawn, not derived.
     DrawnIds => "drawn-ids",
-    /// Writes do not ask whether the item is as it was read.
+    /// A write does not ask whether its item is as it was read.
     NoVersionCheck => "no-version-check",
     /// A second event under an id takes the place of the first.
     EventsWrittenOver => "events-written-over",
+    /// Now and then a write is answered that is not durable.
+    WritesBuffered => "writes-buffered",
     /// A retry carries the signature of the first try.
     SignatureKept => "signature-kept",
+    /// What a receiver asks for in `Retry-After` is not heard.
+    RetryAfterIgnored => "retry-after-ignored",
     /// A parked delivery has no entry in the index that `sweep` reads.
     ParkedWithoutIndex => "parked-without-index",
-    /// What an anchor's write is to send has no entry in the outbox.
-    OutboxForgotten => "outbox-forgotten",
-    /// Tenants are told apart by nothing when an endpoint is read.
-    TenantLeftOut => "tenant-left-out",
-    /// Writes are answered before they are durable.
-    WritesBuffered => "writes-buffered",
-    /// How far a line is settled is not kept.
-    CursorForgotten => "cursor-forgotten",
-    /// A message never says that another one of its kind may exist.
-    CheckNotSet => "check-not-set",
+    /// Of the tries made only the first is kept.
+    TriesForgotten => "tries-forgotten",
     /// Who holds a delivery is not kept.
     HoldForgotten => "hold-forgotten",
-    /// A transaction's writes go one by one, and the last may be missing.
+    /// A delivery goes to the endpoint of that name of another tenant.
+    TenantMixedUp => "tenant-mixed-up",
+    /// What an anchor's write is to send has no entry in the outbox.
+    OutboxForgotten => "outbox-forgotten",
+    /// How far a line is settled is not kept.
+    CursorForgotten => "cursor-forgotten",
+    /// The last write of a transaction is missing.
     TransactionTorn => "transaction-torn",
 }
 
@@ -85,28 +89,23 @@ impl Defect {
 
     /// A message, as the defect of the run has it sent.
     pub fn bend_message(process: &Process, queue: Queue, mut message: Message) -> Message {
-        let Some(defect) = process.nature.defect else {
+        let nature = &process.nature;
+        let Some(mut body) = nature.defect.and_then(|_| parsed(&message.body)) else {
             return message;
         };
-        let Ok(mut body) = serde_json::from_str::<Value>(&message.body) else {
-            return message;
+        let bent = match nature.defect {
+            Some(Self::DrawnIds) if queue == Queue::Fanout => body
+                .pointer_mut("/task/publish/event/id")
+                .filter(|id| id.as_str().is_some_and(|id| !id.starts_with("pub-")))
+                .map(|id| *id = format!("drawn-{}", nature.chance.between(0, u64::MAX)).into()),
+            Some(Self::TenantMixedUp) => body
+                .pointer_mut("/task/deliver/tenant")
+                .map(|tenant| *tenant = "amber".into()),
+            _ => None,
         };
-        match defect {
-            Self::DrawnIds if queue == Queue::Fanout => {
-                let id = body.pointer_mut("/task/publish/event/id");
-                let made = |id: &&mut Value| id.as_str().is_some_and(|id| !id.starts_with("pub-"));
-                if let Some(id) = id.filter(made) {
-                    *id = format!("drawn-{}", process.nature.chance.between(0, u64::MAX)).into();
-                }
-            }
-            Self::CheckNotSet => {
-                if let Some(check) = body.pointer_mut("/task/deliver/check") {
-                    *check = false.into();
-                }
-            }
-            _ => return message,
+        if bent.is_some() {
+            message.body = body.to_string();
         }
-        message.body = body.to_string();
         message
     }
 
@@ -117,18 +116,121 @@ impl Defect {
             false => request,
         }
     }
+
+    /// What came of it, as the defect of the run has it read.
+    pub fn bend_outcome(process: &Process, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Answered {
+                status, excerpt, ..
+            } if process.nature.has(Self::RetryAfterIgnored) => Outcome::Answered {
+                status,
+                retry_after: None,
+                excerpt,
+            },
+            outcome => outcome,
+        }
+    }
+}
+
+fn parsed(body: &str) -> Option<Value> {
+    serde_json::from_str(body).ok()
 }
 
 impl Bent {
     /// A request to the table, as the defect of the run has it made.
     pub fn request(process: &Process, operation: &str, body: String) -> Self {
-        let _ = (process, operation);
-        Self::Asked(body)
+        let nature = &process.nature;
+        let Some((defect, mut request)) = nature.defect.zip(parsed(&body)) else {
+            return Self::Asked(body);
+        };
+        if operation == "TransactWriteItems" {
+            let writes = request
+                .get_mut("TransactItems")
+                .and_then(Value::as_array_mut);
+            for write in writes.into_iter().flatten() {
+                let put = write.get_mut("Put");
+                let _is_bent = put.is_some_and(|put| bend_put(defect, put));
+            }
+            let writes = request
+                .get_mut("TransactItems")
+                .and_then(Value::as_array_mut);
+            if let (Defect::TransactionTorn, Some(writes)) = (defect, writes)
+                && writes.len() > 1
+            {
+                writes.pop();
+            }
+            return Self::Asked(request.to_string());
+        }
+        let sk = request.pointer("/Item/sk/S").and_then(Value::as_str);
+        let sk = sk.unwrap_or_default().to_owned();
+        let is_lost = match defect {
+            Defect::CursorForgotten => sk == "C",
+            Defect::WritesBuffered => nature.chance.percent(2),
+            _ => false,
+        };
+        match (operation, is_lost) {
+            ("PutItem", true) => Self::Answered("{}".to_owned()),
+            ("PutItem", false) if bend_put(defect, &mut request) => {
+                Self::Asked(request.to_string())
+            }
+            _ => Self::Asked(body),
+        }
     }
+}
 
-    /// An answer of the table, as the defect of the run has it read.
-    pub fn answer(process: &Process, operation: &str, body: String) -> String {
-        let _ = (process, operation);
-        body
+/// Bends the writing of an item; answers whether it did.
+fn bend_put(defect: Defect, put: &mut Value) -> bool {
+    let text = |path: &str| {
+        put.pointer(path)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let (sk, due) = (
+        text("/Item/sk/S").to_owned(),
+        text("/Item/dpk/S").to_owned(),
+    );
+    match defect {
+        Defect::NoVersionCheck => without_condition(put, "v = :read"),
+        Defect::EventsWrittenOver if sk == "E" => {
+            without_condition(put, "attribute_not_exists(pk)")
+        }
+        Defect::ParkedWithoutIndex if due.starts_with("DUE#") => without_due(put),
+        Defect::OutboxForgotten if due.starts_with("OUT#") => without_due(put),
+        Defect::TriesForgotten if sk.starts_with("D#") => in_body(put, |body| {
+            let tries = body.get_mut("tries").and_then(Value::as_array_mut);
+            tries.map(|tries| tries.truncate(1)).is_some()
+        }),
+        Defect::HoldForgotten if sk.starts_with("D#") => in_body(put, |body| {
+            body.as_object_mut()
+                .is_some_and(|it| it.remove("hold").is_some())
+        }),
+        _ => false,
     }
+}
+
+fn without_condition(put: &mut Value, condition: &str) -> bool {
+    let asks = put.get("ConditionExpression").and_then(Value::as_str) == Some(condition);
+    if let (true, Some(put)) = (asks, put.as_object_mut()) {
+        put.remove("ConditionExpression");
+        put.remove("ExpressionAttributeValues");
+    }
+    asks
+}
+
+fn without_due(put: &mut Value) -> bool {
+    let item = put.get_mut("Item").and_then(Value::as_object_mut);
+    item.is_some_and(|item| item.remove("dpk").is_some() && item.remove("dsk").is_some())
+}
+
+/// Bends the body of an item, where it is text.
+fn in_body(put: &mut Value, bend: impl FnOnce(&mut Value) -> bool) -> bool {
+    let Some(text) = put.pointer_mut("/Item/d/S") else {
+        return false;
+    };
+    let Some(mut body) = text.as_str().and_then(parsed) else {
+        return false;
+    };
+    let bent = bend(&mut body);
+    *text = body.to_string().into();
+    bent
 }

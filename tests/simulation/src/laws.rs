@@ -177,6 +177,13 @@ async fn check_published(
             settled,
             || format!("{name}: {:?}", delivery.map(|delivery| delivery.state)),
         );
+        for arrival in arrivals.of(receiver, &meant.id) {
+            let body: Value = serde_json::from_slice(&arrival.body)?;
+            let told = body.get("data") == Some(&meant.data);
+            nature.check("what arrives is what was published", told, || {
+                format!("{name}: {body}")
+            });
+        }
         if let Some(delivery) = delivery {
             shortfall += check_delivery(
                 nature,
@@ -250,12 +257,18 @@ fn check_delivery(
     );
     let taken = arrivals.iter().filter(|it| it.taken).count();
     nature.count("duplicates", u64::try_from(taken.saturating_sub(1))?);
-    check_waits(nature, receiver, delivery, name);
+    check_waits(nature, receiver, delivery, arrivals, name);
     Ok(u64::try_from(made.saturating_sub(recorded))?)
 }
 
 /// Each try waits for as long as the policy says after the one before it.
-fn check_waits(nature: &Nature, receiver: &Receiver, delivery: &Delivery, name: &str) {
+fn check_waits(
+    nature: &Nature,
+    receiver: &Receiver,
+    delivery: &Delivery,
+    arrivals: &[Arrival],
+    name: &str,
+) {
     for (place, pair) in delivery.tries.windows(2).enumerate() {
         let [before, after] = pair else {
             continue;
@@ -263,6 +276,11 @@ fn check_waits(nature: &Nature, receiver: &Receiver, delivery: &Delivery, name: 
         let wait = receiver.waits_s.get(place).copied().unwrap_or_default();
         let ended = before.at + SignedDuration::from_millis(before.took_ms.into());
         let waited = after.at.duration_since(ended);
+        // What was answered to the try before it, which is not known if that try was recorded by nobody.
+        let asked = arrivals
+            .iter()
+            .rfind(|it| it.at <= ended && it.at >= before.at);
+        let wait = wait.max(asked.map_or(0, |it| it.asked_s).into());
         let holds = waited >= SignedDuration::from_secs(wait.into());
         if !holds && !nature.is_fair() && place == 0 {
             // The first try of a message claims nothing, so a second copy of the message may try at the same time.

@@ -49,6 +49,8 @@ pub struct Arrival {
     pub taken: bool,
     /// The status that was answered, if one was.
     pub status: Option<u16>,
+    /// How long it asked us to wait, in seconds.
+    pub asked_s: u16,
 }
 
 /// A receiver: its moods, each from a moment on.
@@ -165,6 +167,10 @@ impl Outside {
                 body: request.body.clone(),
                 taken,
                 status,
+                asked_s: match mood {
+                    Mood::AsksToWait(seconds) => seconds,
+                    _ => 0,
+                },
             });
             let url = &request.url;
             self.nature.tell(|| format!("{url} {mood:?}"));
@@ -225,7 +231,7 @@ impl Transport for Reached {
         let request = Defect::bend_request(&self.process, request);
         let outcome = self.outside.ask(&request).await;
         self.process.after("post").await;
-        outcome
+        Defect::bend_outcome(&self.process, outcome)
     }
 }
 

@@ -135,7 +135,10 @@ impl Enqueue for Faulty {
         }
         self.process.before("send").await;
         if self.strikes(Fault::SendLost) {
-            return Err(down());
+            return match nature.has(Defect::SendErrorsIgnored) {
+                true => Ok(()),
+                false => Err(down()),
+            };
         }
         let sent = messages.len();
         let (messages, refused) = self.in_part(messages, Fault::SendPartly);

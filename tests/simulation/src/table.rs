@@ -87,7 +87,7 @@ impl HttpConnector for Direct {
                 return Err(cut());
             }
             match answer {
-                Ok(body) => respond(200, Bent::answer(&process, &operation, body)),
+                Ok(body) => respond(200, body),
                 Err(problem) => respond(problem.status_code(), problem.to_json()),
             }
         })
