@@ -6,6 +6,7 @@ pub mod bill;
 pub mod effects;
 pub mod faults;
 pub mod hostile;
+pub mod invocation;
 pub mod meter;
 pub mod queues;
 pub mod runtime;

@@ -221,11 +221,21 @@ impl Function {
     /// Starts `binary` as Lambda would: with the variables that Lambda sets, `env`, and `PATH`.
     ///
     /// What it prints on standard output (its log) is thrown away; standard error is passed on.
-    #[expect(clippy::disallowed_methods, reason = "this is the measuring clock")]
     pub fn spawn(
         binary: &Path,
         env: impl IntoIterator<Item = (String, String)>,
         api: &RuntimeApi,
+    ) -> Result<Function> {
+        Function::spawn_logging(binary, env, api, Stdio::null())
+    }
+
+    /// The same with a log.
+    #[expect(clippy::disallowed_methods, reason = "this is the measuring clock")]
+    pub fn spawn_logging(
+        binary: &Path,
+        env: impl IntoIterator<Item = (String, String)>,
+        api: &RuntimeApi,
+        log: Stdio,
     ) -> Result<Function> {
         let mut command = Command::new(binary);
         command
@@ -237,7 +247,7 @@ impl Function {
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
             .envs(env)
             .stdin(Stdio::null())
-            .stdout(Stdio::null());
+            .stdout(log);
         let started = Instant::now();
         let process = command
             .spawn()

@@ -18,6 +18,7 @@ use shared::store::{
     Accounts, EndpointAdmin, EndpointRecord, PublisherRecord, Publishers, TenantRecord, Tenants,
 };
 use shared::time::{Clock, SystemClock};
+use tests::invocation::{self, Record};
 use tests::standin::{Canned, StandIn};
 use tests::table::Table;
 
@@ -289,7 +290,7 @@ fn webhook(_: usize) -> Result<Value> {
     );
     let signature = signature.context("the secret is not empty")?;
     let path = "/v2/webhooks/revenue_recovery/pro_1/mca_1";
-    Ok(http_event(
+    Ok(invocation::http(
         "POST",
         path,
         &[("stripe-signature", &signature)],
@@ -306,7 +307,7 @@ fn published(_: usize) -> Result<Value> {
     let signature = shared::signature::rafiki::sign(&[&secret], SystemClock.now(), body.as_bytes());
     let signature = signature.context("the secret is not empty")?;
     let headers = [(shared::signature::rafiki::HEADER, signature.as_str())];
-    Ok(http_event(
+    Ok(invocation::http(
         "POST",
         "/v1/tenants/acme/events",
         &headers,
@@ -323,7 +324,7 @@ fn call(_: usize) -> Result<Value> {
         "method": "notify_customer_info_updated",
         "params": {"transaction_id": "tx-1", "customer_id": "cus_1"},
     }]);
-    Ok(http_event(
+    Ok(invocation::http(
         "POST",
         "/v1/tenants/acme/anchor/rpc",
         &[("authorization", &bearer)],
@@ -334,7 +335,7 @@ fn call(_: usize) -> Result<Value> {
 /// The operator lists the tenants.
 fn tenants(_: usize) -> Result<Value> {
     let bearer = format!("Bearer {OPERATOR_KEY}");
-    Ok(http_event(
+    Ok(invocation::http(
         "GET",
         "/v1/tenants",
         &[("authorization", &bearer)],
@@ -394,64 +395,25 @@ fn tasks(queue: &str, count: usize, task: impl Fn(Event) -> Result<Task>) -> Res
     Ok(sqs_event(queue, &bodies?))
 }
 
-/// What an HTTP API (payload version 2.0) hands to a door.
-fn http_event(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Value {
-    // lambda_http panics on host names that look like broken IP addresses, hence `localhost`.
-    let mut sent = json!({ "content-type": "application/json", "host": "localhost" });
-    for (name, value) in headers {
-        if let Some(sent) = sent.as_object_mut() {
-            sent.insert((*name).to_owned(), Value::from(*value));
-        }
-    }
-    json!({
-        "version": "2.0",
-        "routeKey": "$default",
-        "rawPath": path,
-        "rawQueryString": "",
-        "headers": sent,
-        "requestContext": {
-            "accountId": "123456789012",
-            "apiId": "measured",
-            "domainName": "localhost",
-            "domainPrefix": "measured",
-            "http": {
-                "method": method,
-                "path": path,
-                "protocol": "HTTP/1.1",
-                "sourceIp": "127.0.0.1",
-                "userAgent": "bench",
-            },
-            "requestId": "00000000-0000-0000-0000-000000000000",
-            "routeKey": "$default",
-            "stage": "$default",
-            "time": "01/Jan/2026:00:00:00 +0000",
-            "timeEpoch": 1_767_225_600_000_u64,
-        },
-        "body": body,
-        "isBase64Encoded": false,
-    })
-}
-
 /// What an SQS trigger hands to a worker.
 fn sqs_event(queue: &str, bodies: &[String]) -> Value {
-    let sent = SystemClock.now().as_millisecond().to_string();
-    let record = |(number, body): (usize, &String)| {
-        json!({
-            "messageId": format!("059f36b4-87a3-44ab-83d2-{number:012}"),
-            "receiptHandle": format!("AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a{number}"),
-            "body": body,
-            "attributes": {
-                "ApproximateReceiveCount": "1",
-                "SentTimestamp": sent,
-                "SenderId": "AIDAIENQZJOLO23YVJ4VO",
-                "ApproximateFirstReceiveTimestamp": "1767225600001",
-            },
-            "messageAttributes": {},
-            "md5OfBody": "",
-            "eventSource": "aws:sqs",
-            "eventSourceARN": format!("arn:aws:sqs:eu-central-1:123456789012:{queue}"),
-            "awsRegion": "eu-central-1",
+    let leases: Vec<(String, String)> = (0..bodies.len())
+        .map(|number| {
+            let id = format!("059f36b4-87a3-44ab-83d2-{number:012}");
+            (id, format!("AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a{number}"))
         })
-    };
-    json!({ "Records": bodies.iter().enumerate().map(record).collect::<Vec<_>>() })
+        .collect();
+    let records: Vec<Record<'_>> = leases
+        .iter()
+        .zip(bodies)
+        .map(|((id, receipt), body)| Record {
+            id,
+            receipt,
+            body,
+            count: 1,
+            sent_ms: SystemClock.now().as_millisecond(),
+            group: None,
+        })
+        .collect();
+    invocation::sqs(queue, &records)
 }
