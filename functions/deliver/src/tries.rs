@@ -136,6 +136,11 @@ impl Tries {
                 return Ok(Some(delivery));
             }
             (delivery, version) = match self.deliveries.delivery(&delivery.key).await? {
+                // The answer to our write was lost, and somebody else wrote before it was repeated.
+                Some(read) if read.value.tries.contains(&made.tried) => {
+                    tell(event_type, &read.value, &made.tried);
+                    return Ok(Some(read.value));
+                }
                 Some(read) => (read.value, Some(read.version)),
                 None => (Delivery::new(delivery.key, delivery.guard), None),
             };
@@ -240,4 +245,137 @@ fn tell(event_type: &EventType, delivery: &Delivery, tried: &Try) {
         next = delivery.state.due().map(|due| due.to_string()),
         "delivery tried"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, PoisonError};
+
+    use async_trait::async_trait;
+    use shared::delivery::{EndpointState, Policy, Request, Scheme};
+    use shared::entropy::SeededEntropy;
+    use shared::event::Role;
+    use shared::ids::{EndpointId, EventId, Round, TenantId};
+    use shared::signature::stellar::SignedHost;
+    use shared::store::{Page, UndeliveredQuery};
+    use shared::time::ManualClock;
+
+    use super::*;
+
+    /// Keeps what is written, and answers as if somebody else had written before it.
+    #[derive(Default)]
+    struct AnswerLost(Mutex<Option<Delivery>>);
+
+    impl AnswerLost {
+        fn kept(&self) -> Option<Delivery> {
+            self.0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone()
+        }
+    }
+
+    #[async_trait]
+    impl Deliveries for AnswerLost {
+        async fn delivery(&self, _: &DeliveryKey) -> Result<Option<Read<Delivery>>, StoreError> {
+            let version = Version(2);
+            Ok(self.kept().map(|value| Read { value, version }))
+        }
+
+        async fn save_delivery(
+            &self,
+            delivery: &Delivery,
+            _: Option<Version>,
+            _: Timestamp,
+        ) -> Result<Saved, StoreError> {
+            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            *kept = Some(delivery.clone());
+            Ok(Saved::Lost)
+        }
+
+        async fn deliveries(&self, _: &TenantId, _: &EventId) -> Result<Vec<Delivery>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        async fn undelivered(
+            &self,
+            _: &TenantId,
+            _: &EndpointId,
+            _: &UndeliveredQuery,
+        ) -> Result<Page<Delivery, String>, StoreError> {
+            Ok(Page {
+                items: Vec::new(),
+                next: None,
+            })
+        }
+
+        async fn due(&self, _: Timestamp, _: usize) -> Result<Vec<DeliveryKey>, StoreError> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[async_trait]
+    impl Transport for AnswerLost {
+        async fn post(&self, _: Request) -> Outcome {
+            Outcome::answered(500)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_try_whose_record_was_written_and_not_answered_is_recorded_once() {
+        let (tenant, id) = (TenantId::parse("acme"), EndpointId::parse("shop"));
+        let (tenant, id) = (tenant.expect("a valid id"), id.expect("a valid id"));
+        let endpoint = Endpoint {
+            tenant: tenant.clone(),
+            id: id.clone(),
+            url: "https://shop.example/hook".to_owned(),
+            role: Role::Merchant,
+            scheme: Scheme::StandardWebhooks,
+            secrets: Vec::new(),
+            locked: Vec::new(),
+            filter: None,
+            policy: Policy::default_for(Scheme::StandardWebhooks),
+            deadline: SignedDuration::from_secs(15),
+            useful_for: None,
+            signed_host: SignedHost::AsSent,
+            decision_url: None,
+            state: EndpointState::Enabled,
+        };
+        let key = DeliveryKey {
+            tenant,
+            event: EventId::parse("evt_1").expect("a valid id"),
+            endpoint: id,
+            round: Round::FIRST,
+        };
+        let now = Timestamp::UNIX_EPOCH;
+        let message = Received {
+            id: "m1".to_owned(),
+            receipt: shared::queue::Receipt("r1".to_owned()),
+            body: String::new(),
+            count: 1,
+            sent: now,
+            group: None,
+        };
+        let table = Arc::new(AnswerLost::default());
+        let tries = Tries {
+            deliveries: table.clone(),
+            transport: table.clone(),
+            clock: Arc::new(ManualClock::new(now)),
+            entropy: Arc::new(SeededEntropy::new(1)),
+        };
+        let outcome = Outcome::answered(500);
+        let made = Made {
+            tried: Try::new(now, now, &outcome),
+            verdict: Verdict::Failed,
+            outcome,
+        };
+        let event_type = EventType::parse("recovery.recovered").expect("a valid type");
+        let fresh = Delivery::new(key, None);
+        let recorded = tries
+            .record(&made, &event_type, fresh, None, (&endpoint, None), &message)
+            .await
+            .expect("the table answers");
+        assert_eq!(recorded.map(|it| it.tried()), Some(1));
+        assert_eq!(table.kept().map(|it| it.tried()), Some(1));
+    }
 }
