@@ -28,6 +28,7 @@ const FRESH: SignedDuration = SignedDuration::from_secs(5);
 /// # Errors
 /// If the table can't be read.
 pub async fn check(cluster: &Arc<Cluster>, stage: &Stage, log: &Log) -> Result<()> {
+    cluster.nature.tell(|| "-- at rest".to_owned());
     let nature = &cluster.nature;
     nature.check("everything settles", cluster.is_settled()?, || {
         let queues = shared::queue::Queue::ALL
@@ -80,7 +81,7 @@ impl Arrivals {
         for arrival in all {
             nature.count("requests to receivers", 1);
             let receiver = stage.receivers.iter().find(|it| it.url == arrival.url);
-            let id = receiver.and_then(|receiver| verified(nature, receiver, arrival));
+            let id = receiver.and_then(|receiver| verified(receiver, arrival));
             nature.check(
                 "each request is for a receiver and signed for it",
                 id.is_some(),
@@ -101,7 +102,7 @@ impl Arrivals {
 }
 
 /// The id of the event that a request carries, if it is signed as its receiver expects and now.
-fn verified(nature: &Nature, receiver: &Receiver, arrival: &Arrival) -> Option<String> {
+fn verified(receiver: &Receiver, arrival: &Arrival) -> Option<String> {
     let header = |name: &str| arrival.headers.get(name).and_then(|it| it.to_str().ok());
     let secrets = [Secret::new(receiver.secret.as_str())];
     let body: Value = serde_json::from_slice(&arrival.body).ok()?;
@@ -124,7 +125,6 @@ fn verified(nature: &Nature, receiver: &Receiver, arrival: &Arrival) -> Option<S
             Some(body.get("id")?.as_str()?.to_owned())
         }
     }
-    .inspect(|id| nature.tell(|| format!("{} has {id}", receiver.url)))
 }
 
 /// Checks what became of one event. Answers how many tries were made for it that are not recorded.

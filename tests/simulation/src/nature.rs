@@ -226,6 +226,12 @@ impl Nature {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether every step is written down.
+    #[must_use]
+    pub fn is_traced(&self) -> bool {
+        self.trace.is_some()
+    }
+
     /// Adds a line to the trace, if there is one.
     pub fn tell(&self, line: impl FnOnce() -> String) {
         if let Some(trace) = &self.trace {

@@ -172,8 +172,15 @@ impl Outside {
                     _ => 0,
                 },
             });
-            let url = &request.url;
-            self.nature.tell(|| format!("{url} {mood:?}"));
+            self.nature.tell(|| {
+                let id = request
+                    .headers
+                    .get("webhook-id")
+                    .and_then(|id| id.to_str().ok());
+                let body = String::from_utf8_lossy(&request.body);
+                let body: String = body.chars().take(40).collect();
+                format!("{} {mood:?} {}", request.url, id.unwrap_or(&body))
+            });
         };
         pass(self.nature.chance.millis(5, 80)).await;
         match mood {

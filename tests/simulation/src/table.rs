@@ -64,6 +64,8 @@ impl HttpConnector for Direct {
         let (database, process) = (self.database.clone(), self.process.clone());
         HttpConnectorFuture::new(async move {
             process.before(&operation).await;
+            let name = process.nature.is_traced().then(|| named(&body));
+            let name = name.unwrap_or_default();
             let body = match weathered(&process, &operation).await {
                 Some(refused) => return refused,
                 None => String::from_utf8_lossy(&body).into_owned(),
@@ -78,7 +80,7 @@ impl HttpConnector for Direct {
             }
             process.tell(|| {
                 format!(
-                    "{operation} {}",
+                    "{operation} {}{name}",
                     answer.as_ref().map_or("refused", |_| "done")
                 )
             });
@@ -133,6 +135,31 @@ async fn weathered(
         }));
     }
     None
+}
+
+/// Which items a request is about, for the trace.
+fn named(body: &[u8]) -> String {
+    fn find(value: &Value, names: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => {
+                let text =
+                    |name: &str| value.pointer(&format!("/{name}/S")).and_then(Value::as_str);
+                if let (Some(pk), Some(sk)) = (text("pk"), text("sk")) {
+                    names.push(format!("{pk}|{sk}"));
+                } else {
+                    fields.values().for_each(|value| find(value, names));
+                }
+            }
+            Value::Array(values) => values.iter().for_each(|value| find(value, names)),
+            _ => {}
+        }
+    }
+    let mut names = Vec::new();
+    find(
+        &serde_json::from_slice(body).unwrap_or_default(),
+        &mut names,
+    );
+    names.iter().map(|name| format!(" {name}")).collect()
 }
 
 fn is_write(operation: &str) -> bool {
