@@ -91,4 +91,19 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn every_action_has_its_name() {
+        let cases = [
+            (Action::NoAction, "no_action"),
+            (Action::ScheduleFailedPayment, "schedule_failed_payment"),
+            (Action::SuccessPaymentExternal, "success_payment_external"),
+            (Action::PendingPayment, "pending_payment"),
+            (Action::CancelInvoice, "cancel_invoice"),
+            (Action::InvalidAction, "invalid_action"),
+        ];
+        for (action, name) in cases {
+            assert_eq!(action.as_str(), name);
+        }
+    }
 }

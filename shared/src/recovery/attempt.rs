@@ -228,3 +228,7 @@ impl Attempt {
             .map(|(_, known)| known)
     }
 }
+
+#[cfg(test)]
+#[path = "attempt_tests.rs"]
+mod tests;

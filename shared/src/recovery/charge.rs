@@ -229,3 +229,73 @@ pub struct Card {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expiry_year: Option<u16>,
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::recovery::parts::{charge, psp};
+
+    #[test]
+    fn only_what_is_not_the_usual_is_written_of_a_charge() {
+        let usual = charge("ch_1", Status::Failed);
+        let written = json!({
+            "ids": [{"psp": "ch_1"}],
+            "status": "failed",
+            "amount": {"amount": 2500, "currency": "USD"},
+        });
+        let told = Charge {
+            triggered_by: TriggeredBy::Internal,
+            details: Details {
+                enrichment: Enrichment::NoKey,
+                ..usual.details.clone()
+            },
+            ..usual.clone()
+        };
+        let told_written = json!({
+            "ids": [{"psp": "ch_1"}],
+            "status": "failed",
+            "triggered_by": "internal",
+            "amount": {"amount": 2500, "currency": "USD"},
+            "enrichment": "no_key",
+        });
+        for (charge, want) in [(usual, written), (told, told_written)] {
+            let json = serde_json::to_value(&charge).expect("it has a JSON form");
+            assert_eq!(json, want);
+            let read: Result<Charge, _> = serde_json::from_value(json);
+            assert_eq!(read.ok(), Some(charge));
+        }
+    }
+
+    #[test]
+    fn an_id_is_the_platforms_if_it_is_said_to_be() {
+        let key = |id| ChargeKey::parse(id).expect("a valid id");
+        let cases = [
+            (psp("a"), false),
+            (ChargeId::Transaction(key("a")), false),
+            (ChargeId::Platform(key("a")), true),
+        ];
+        for (id, want) in cases {
+            assert_eq!(id.is_platforms(), want, "{id:?}");
+            assert_eq!(id.key(), &key("a"));
+        }
+    }
+
+    #[test]
+    fn what_came_of_asking_has_one_name_wherever_it_is_written() {
+        let cases = [
+            (Enrichment::Enriched, "enriched"),
+            (Enrichment::NotNeeded, "not_needed"),
+            (Enrichment::NoKey, "no_key"),
+            (Enrichment::Refused, "refused"),
+            (Enrichment::NotUnderstood, "not_understood"),
+            (Enrichment::Unreachable, "unreachable"),
+        ];
+        for (enrichment, name) in cases {
+            assert_eq!(enrichment.as_str(), name);
+            let json = serde_json::to_value(enrichment).ok();
+            assert_eq!(json, Some(json!(name)));
+        }
+    }
+}

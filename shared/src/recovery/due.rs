@@ -257,3 +257,7 @@ impl Intent {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "due_tests.rs"]
+mod tests;

@@ -49,4 +49,6 @@ mod cases;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]
+mod parts;
+#[cfg(test)]
 mod scene;
