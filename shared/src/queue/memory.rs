@@ -22,6 +22,20 @@ const DEDUPLICATED_FOR: SignedDuration = SignedDuration::from_mins(5);
 /// SQS: a batch has at most so many entries.
 const BATCH_MOST: usize = 10;
 
+/// SQS: a message that was received so often no longer counts for the age of a standard queue's oldest.
+const AGED: u32 = 3;
+
+/// What a queue holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Glance {
+    /// Messages that can be received now, taken ones that nobody let go of included.
+    pub visible: usize,
+    /// Messages in flight.
+    pub in_flight: usize,
+    /// When the oldest was sent, those left out that SQS leaves out.
+    pub oldest: Option<Timestamp>,
+}
+
 /// How a queue behaves.
 #[derive(Debug, Clone, Copy)]
 pub struct Spec {
@@ -315,6 +329,23 @@ impl MemoryQueues {
     pub fn next_visible(&self, queue: Queue) -> Option<Timestamp> {
         let line = self.lines.get(&queue)?;
         line.lock().next_visible(line.spec.fifo)
+    }
+
+    /// What a queue holds at this moment, as its metrics tell.
+    #[must_use]
+    pub fn glance(&self, queue: Queue) -> Glance {
+        let now = self.clock.now();
+        let state = self.lines.get(&queue).map(|line| line.lock());
+        let Some(state) = state else {
+            return Glance::default();
+        };
+        let young = state.stored.values().filter(|stored| stored.count < AGED);
+        let visible = state.by_time.iter().take_while(|(at, _)| *at <= now);
+        Glance {
+            visible: visible.count(),
+            in_flight: state.in_flight,
+            oldest: young.map(|stored| stored.sent).min(),
+        }
     }
 
     /// How many messages a queue holds, hidden ones included.

@@ -13,10 +13,11 @@ use jiff::{SignedDuration, Timestamp};
 use local::world::{Parts, World};
 use serde_json::Value;
 use shared::delivery::Vetting;
-use shared::queue::Queue;
+use shared::queue::{Enqueue, Message, Queue};
 use shared::secret::{Keyring, Secret, key_hash};
 use shared::store::dynamo::{DynamoStore, create_table};
 use shared::time::until;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tower::ServiceExt;
 
@@ -79,6 +80,8 @@ pub struct Cluster {
     running: Mutex<BTreeMap<usize, Arc<Instance>>>,
     /// When the next item of the table is due, and after how many writes that was so.
     due: Mutex<(u64, Option<Timestamp>)>,
+    /// The queue whose worker has no concurrency, if one has none.
+    stopped: watch::Sender<Option<Queue>>,
 }
 
 impl Cluster {
@@ -95,6 +98,7 @@ impl Cluster {
             seed,
             running: Mutex::default(),
             due: Mutex::new((u64::MAX, None)),
+            stopped: watch::Sender::new(None),
         };
         let setter = cluster.instance(0, 0)?;
         create_table(&table::client(&cluster.database, &setter.process), TABLE).await?;
@@ -162,6 +166,9 @@ impl Cluster {
         };
         let answer = timeout(PATIENCE, instance.process.living(asked)).await;
         let answer = answer.ok().flatten().flatten()?;
+        if answer.status.is_server_error() {
+            self.nature.count("answers 5xx", 1);
+        }
         match self.nature.strikes(Fault::DoorUnanswered) {
             true => None,
             false => Some(answer),
@@ -198,6 +205,21 @@ impl Cluster {
         Ok(answer.json())
     }
 
+    /// Puts messages on a queue, past every fault.
+    ///
+    /// # Errors
+    /// If it takes no such message.
+    pub async fn put(&self, queue: Queue, messages: Vec<Message>) -> Result<()> {
+        self.lines.queues.send(queue, messages).await?;
+        self.lines.ring(queue);
+        Ok(())
+    }
+
+    /// Takes all concurrency from the worker of a queue, or gives it back.
+    pub fn stop(&self, queue: Option<Queue>) {
+        self.stopped.send_replace(queue);
+    }
+
     /// One copy's life: it works until it dies, and starts anew some time later.
     pub async fn live(self: Arc<Self>, copy: usize, workers: usize) {
         for generation in 1.. {
@@ -221,7 +243,10 @@ impl Cluster {
     /// Handles the messages of a queue, batch after batch.
     async fn work(&self, instance: &Instance, queue: Queue) {
         let nature = &self.nature;
+        let mut stopped = self.stopped.subscribe();
         loop {
+            // It can't be closed: the sender is here.
+            drop(stopped.wait_for(|stopped| *stopped != Some(queue)).await);
             let changed = self.lines.changes(queue);
             match instance.world.receive(queue, SignedDuration::ZERO).await {
                 Ok(messages) if messages.is_empty() => {

@@ -4,10 +4,13 @@
 pub mod campaign;
 pub mod chance;
 pub mod cluster;
+pub mod dead;
 pub mod defects;
 pub mod laws;
+pub mod load;
 pub mod nature;
 pub mod outside;
+pub mod overload;
 pub mod process;
 pub mod publish;
 pub mod queues;

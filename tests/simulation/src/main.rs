@@ -11,10 +11,15 @@ use anyhow::{Result, bail};
 use clap::Parser;
 use shared::entropy::{Entropy, SystemEntropy};
 use simulation::campaign::{self, Campaign};
+use simulation::dead::{self, Measured};
 use simulation::defects::Defect;
+use simulation::overload;
 use simulation::run::{Options, run};
 use simulation::shrink::shortest;
 use simulation::weather::Fault;
+
+/// A receiver that is down may hold so many messages in flight.
+const IN_FLIGHT_MOST: usize = 500;
 
 /// Runs Payrelay under all that can go wrong, and checks what must hold.
 #[derive(Parser)]
@@ -50,6 +55,12 @@ struct Cli {
     /// Looks for each deliberate defect, and shows how many seeds that takes.
     #[arg(long, conflicts_with_all = ["replay", "defect", "seconds", "figures"])]
     teeth: bool,
+    /// Measures what a receiver that hangs costs the others while so many events wait for it.
+    #[arg(long, value_name = "EVENTS")]
+    dead: Option<u64>,
+    /// Measures an hour and more of overload, with a backlog of so many events.
+    #[arg(long, value_name = "EVENTS")]
+    overload: Option<u64>,
     /// Makes the runs of `regressions.txt` before all else.
     #[arg(long)]
     regressions: bool,
@@ -92,6 +103,11 @@ fn main() -> Result<ExitCode> {
     }
     if cli.teeth {
         return teeth(&cli);
+    }
+    if cli.dead.is_some() || cli.overload.is_some() {
+        let dead = cli.dead.map_or(Ok(true), dead_receiver)?;
+        let overload = cli.overload.map_or(Ok(true), overloaded)?;
+        return Ok(code(dead && overload));
     }
     let drawn = || {
         let entropy: &dyn Entropy = &SystemEntropy;
@@ -143,10 +159,87 @@ fn replay(cli: &Cli, seed: u64) -> Result<ExitCode> {
     for violation in &report.violations {
         println!("{}: {}", violation.law, violation.seen);
     }
-    Ok(match report.violations.is_empty() {
+    Ok(code(report.violations.is_empty()))
+}
+
+fn code(holds: bool) -> ExitCode {
+    match holds {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
-    })
+    }
+}
+
+/// Measures a receiver that hangs beside one that is well; answers whether the promises hold.
+fn dead_receiver(events: u64) -> Result<bool> {
+    let (well, hung) = (dead::measure(events, false)?, dead::measure(events, true)?);
+    println!("| | receiver is well | receiver hangs |");
+    println!("|---|---|---|");
+    let row = |name: &str, well: String, hung: String| println!("| {name} | {well} | {hung} |");
+    let both = |name: &str, of: fn(&Measured) -> String| row(name, of(&well), of(&hung));
+    both("events for it, each for two endpoints", |it| {
+        it.waiting.to_string()
+    });
+    both("messages in flight, at most", |it| {
+        it.most_in_flight.to_string()
+    });
+    both("99 of 100 events for others took, ms", |it| {
+        it.others_p99_ms.to_string()
+    });
+    both("requests to it while it was down", |it| {
+        it.requests.to_string()
+    });
+    both("events taken by it in the end", |it| it.arrived.to_string());
+    both("caught up within", |it| format!("{:#}", it.caught_up));
+    let slower = hung.others_p99_ms * 100 > well.others_p99_ms * 105;
+    let crowded = hung.most_in_flight > IN_FLIGHT_MOST;
+    let lost = u64::try_from(hung.arrived)? < events * 2;
+    for (broken, promise) in [
+        (slower, "the others are slower by at most 5 %"),
+        (crowded, "a few hundred messages are in flight at most"),
+        (lost, "what waited arrives in the end"),
+    ] {
+        if broken {
+            println!("broken: {promise}");
+        }
+    }
+    Ok(!slower && !crowded && !lost)
+}
+
+/// Measures overload; answers whether the promises hold.
+fn overloaded(backlog: u64) -> Result<bool> {
+    let measured = overload::measure(backlog)?;
+    println!("| what | figure |");
+    println!("|---|---|");
+    println!("| backlog | {} |", measured.backlog);
+    for (status, times) in &measured.answers {
+        println!("| door answered {status} | {times} |");
+    }
+    println!("| accepted, the backlog included | {} |", measured.accepted);
+    println!("| arrived | {} |", measured.arrived);
+    println!("| at rest after the trouble ended | {:#} |", measured.rest);
+    for (alarm, after) in &measured.alarms {
+        println!("| alarm `{alarm}` after | {after:#} |");
+    }
+    let honest = measured
+        .answers
+        .keys()
+        .all(|status| [200, 503].contains(status));
+    let whole = measured.arrived == measured.accepted;
+    let wanted = ["deliver-age", "fanout-age", "door-5xx", "table-throttles"];
+    let silent: Vec<_> = wanted
+        .into_iter()
+        .filter(|wanted| !measured.alarms.keys().any(|alarm| alarm.ends_with(wanted)))
+        .collect();
+    for (broken, promise) in [
+        (!honest, "the doors answer 200 or 503"),
+        (!whole, "all that was accepted arrives"),
+        (!silent.is_empty(), "the alarms go off"),
+    ] {
+        if broken {
+            println!("broken: {promise} {silent:?}");
+        }
+    }
+    Ok(honest && whole && silent.is_empty())
 }
 
 /// Runs what failed once. Answers whether none of it fails now.
@@ -193,8 +286,5 @@ fn teeth(cli: &Cli) -> Result<ExitCode> {
             }
         }
     }
-    Ok(match all_found {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    })
+    Ok(code(all_found))
 }

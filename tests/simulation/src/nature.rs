@@ -89,7 +89,7 @@ pub struct Nature {
     pub chance: Chance,
     /// The deliberate defect, if the run has one.
     pub defect: Option<Defect>,
-    weather: Weather,
+    weather: Mutex<Weather>,
     calm: AtomicBool,
     interruptions: AtomicU64,
     writes: AtomicU64,
@@ -107,7 +107,7 @@ impl Nature {
             clock: SimClock::start(),
             chance: Chance::new(seed, 2),
             defect,
-            weather,
+            weather: Mutex::new(weather),
             calm: AtomicBool::new(true),
             interruptions: AtomicU64::new(0),
             writes: AtomicU64::new(0),
@@ -136,10 +136,16 @@ impl Nature {
         self.calm.load(Ordering::SeqCst)
     }
 
+    /// Changes which faults strike.
+    pub fn set_weather(&self, weather: Weather) {
+        *self.weather.lock().unwrap_or_else(PoisonError::into_inner) = weather;
+    }
+
     /// Whether the run has no faults at all.
     #[must_use]
     pub fn is_fair(&self) -> bool {
-        self.weather.is_fair()
+        let weather = self.weather.lock().unwrap_or_else(PoisonError::into_inner);
+        weather.is_fair()
     }
 
     /// Whether the run has this defect.
@@ -150,7 +156,9 @@ impl Nature {
 
     /// Whether a fault of this kind strikes now.
     pub fn strikes(&self, fault: Fault) -> bool {
-        let struck = !self.is_calm() && self.weather.strikes(fault, &self.chance);
+        let weather = self.weather.lock().unwrap_or_else(PoisonError::into_inner);
+        let struck = !self.is_calm() && weather.strikes(fault, &self.chance);
+        drop(weather);
         if struck {
             *self.counts().faults.entry(fault).or_default() += 1;
             self.tell(|| format!("!! {}", fault.name()));

@@ -48,7 +48,8 @@ impl Lines {
         }
     }
 
-    fn ring(&self, queue: Queue) {
+    /// Tells everybody who waits that the queue has changed.
+    pub fn ring(&self, queue: Queue) {
         if let Some(bell) = self.bells.get(&queue) {
             bell.notify_waiters();
         }

@@ -141,6 +141,12 @@ impl Weather {
         Self(kinds)
     }
 
+    /// These kinds, each so many times in a million chances.
+    #[must_use]
+    pub fn of(kinds: &[(Fault, u32)]) -> Self {
+        Self(kinds.iter().copied().collect())
+    }
+
     /// Whether nothing goes wrong.
     #[must_use]
     pub fn is_fair(&self) -> bool {

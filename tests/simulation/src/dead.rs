@@ -1,0 +1,127 @@
+//! A receiver that is down while thousands of events wait for it: what it holds, and what it costs the others.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use jiff::SignedDuration;
+use shared::queue::Queue;
+use shared::time::later;
+
+use crate::cluster::Cluster;
+use crate::load::{Felt, Load, p99};
+use crate::nature::{Nature, pass};
+use crate::outside::Mood;
+use crate::template::{Template, runtime};
+use crate::weather::Weather;
+
+/// Batches that are worked on at once by each of the two copies.
+const WORKERS: usize = 20;
+/// One in so many events is for a receiver that is well.
+const SHARE: u64 = 10;
+
+/// What was measured.
+#[derive(Debug, Clone, Copy)]
+pub struct Measured {
+    /// Events for the receiver that is down, each for two endpoints.
+    pub waiting: u64,
+    /// The most messages of the delivery queue that were in flight at once.
+    pub most_in_flight: usize,
+    /// How long 99 of 100 events for the others took, in milliseconds.
+    pub others_p99_ms: i128,
+    /// Requests that reached the receiver while it was down.
+    pub requests: usize,
+    /// How many arrived once it was back, of its two endpoints together.
+    pub arrived: usize,
+    /// How long that took.
+    pub caught_up: SignedDuration,
+}
+
+/// Measures it with a receiver that hangs, or, to compare, with one that is well.
+///
+/// # Errors
+/// If the machine fails, or events of the others are lost.
+pub fn measure(events: u64, hangs: bool) -> Result<Measured> {
+    let template = Template::get()?;
+    runtime()?.block_on(play(template, events, hangs))
+}
+
+async fn play(template: &Template, events: u64, hangs: bool) -> Result<Measured> {
+    let nature = Arc::new(Nature::new(1, Weather::default(), None, false));
+    let cluster = Cluster::start(1, nature.clone()).await?;
+    template.copy_to(&cluster.database)?;
+    let receivers = &template.stage.receivers;
+    let down = receivers
+        .iter()
+        .filter(|it| it.tenant == "amber" && it.role == "ase");
+    let down: Vec<_> = down.map(|it| it.url.clone()).collect();
+    if hangs {
+        down.iter()
+            .for_each(|url| cluster.outside.set(url, Mood::Hangs));
+    }
+    for copy in 0..2 {
+        tokio::spawn(cluster.clone().live(copy, WORKERS));
+    }
+    pass(Duration::from_secs(1)).await;
+    let began = nature.now();
+    let load = |tenant, prefix, events, every| Load {
+        tenant,
+        prefix,
+        events,
+        every: Duration::from_millis(every),
+    };
+    let dying = load("amber", "dying", events, 20);
+    let others = load("birch", "others", events / SHARE, 20 * SHARE);
+    let sent = [dying, others].map(|load| tokio::spawn(load.send(cluster.clone())));
+    let mut most_in_flight = 0;
+    let mut look = || {
+        let glance = cluster.lines.queues.glance(Queue::Deliver);
+        most_in_flight = most_in_flight.max(glance.in_flight);
+    };
+    while sent.iter().any(|sent| !sent.is_finished()) {
+        pass(Duration::from_secs(1)).await;
+        look();
+    }
+    for sent in sent {
+        sent.await??;
+    }
+    pass(Duration::from_secs(60)).await;
+    let felt = Felt::by(&cluster);
+    let url = receivers
+        .iter()
+        .find(|it| it.tenant == "birch" && it.endpoint == "ledger");
+    let url = url.map(|it| it.url.clone()).unwrap_or_default();
+    let waits = felt.waits(&url, others, began);
+    ensure!(
+        u64::try_from(waits.len())? == others.events,
+        "{} of {} events for the others arrived",
+        waits.len(),
+        others.events
+    );
+    let asked = |arrivals: Vec<crate::outside::Arrival>| {
+        arrivals.iter().filter(|it| down.contains(&it.url)).count()
+    };
+    let requests = asked(cluster.outside.arrivals());
+    down.iter()
+        .for_each(|url| cluster.outside.set(url, Mood::Well));
+    let back = nature.now();
+    let limit = later(back, SignedDuration::from_hours(48));
+    while !cluster.is_settled()? && nature.now() < limit {
+        pass(Duration::from_secs(60)).await;
+        look();
+    }
+    let arrivals = cluster.outside.arrivals();
+    let arrived = arrivals
+        .iter()
+        .filter(|it| it.taken && down.contains(&it.url))
+        .count();
+    let last = arrivals.last().map_or(back, |it| it.at);
+    Ok(Measured {
+        waiting: events,
+        most_in_flight,
+        others_p99_ms: p99(&waits),
+        requests,
+        arrived,
+        caught_up: last.duration_since(back),
+    })
+}
