@@ -2,6 +2,7 @@
 
 mod anchor;
 mod bill;
+mod breaker;
 mod crash;
 mod decide;
 mod doors;

@@ -8,7 +8,7 @@ use shared::customer::{
     AnchorSettings, BusinessAuth, BusinessServer, Client, ErasePayloads, Mapping, Registration,
     Sep10, SigningKeys, TransactionStatus,
 };
-use shared::delivery::{Endpoint, LiveSecret, Scheme};
+use shared::delivery::{BreakerPolicy, Endpoint, LiveSecret, Scheme};
 use shared::event::{Callback, Role, Sep, Via};
 use shared::ids::{CustomerId, TenantId};
 use shared::secret::Secret;
@@ -303,6 +303,7 @@ fn target(url: &str, seed: &str) -> CallbackTarget {
             deadline: of.deadline,
             useful_for: None,
             signed_host: of.signed_host,
+            breaker: BreakerPolicy::default(),
             decision_url: None,
             state: of.state,
         },

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use shared::customer::{Callbacks, Client, Customers, Telling, Transaction, TransactionStatus};
 use shared::delivery::{
-    Delivery, DeliveryKey, Endpoint, EndpointState, LiveSecret, Outcome, Policy, Scheme, State, Try,
+    BreakerPolicy, Delivery, DeliveryKey, Endpoint, EndpointState, LiveSecret, Outcome, Policy,
+    Scheme, State, Try,
 };
 use shared::event::{
     Callback, Chosen, Event, EventType, Json, Line, Recipients, Role, Sep, Source, Via,
@@ -121,6 +122,7 @@ pub fn endpoint(tenant: &TenantId, id: &str, secret: &str) -> Endpoint {
         locked: Vec::new(),
         filter: None,
         policy: Policy::default_for(Scheme::StandardWebhooks),
+        breaker: BreakerPolicy::default(),
         deadline: Scheme::StandardWebhooks.deadline(),
         useful_for: None,
         signed_host: SignedHost::AsSent,

@@ -14,8 +14,8 @@ use shared::delivery::Vetting;
 use shared::entropy::Entropy;
 use shared::queue::Enqueue;
 use shared::store::{
-    Accounts, AnchorAdmin, Anchors, Credentials, Deliveries, EndpointAdmin, Events, IntentList,
-    Intents, Keys, Lines, Publishers, QuarantineAdmin, Tenants,
+    Accounts, AnchorAdmin, Anchors, Breakers, Credentials, Deliveries, EndpointAdmin, Events,
+    IntentList, Intents, Keys, Lines, Publishers, QuarantineAdmin, Tenants,
 };
 use shared::time::Clock;
 
@@ -33,6 +33,8 @@ pub struct Console {
     pub credentials: Arc<dyn Credentials>,
     /// Endpoints.
     pub endpoints: Arc<dyn EndpointAdmin>,
+    /// Whether endpoints are tried.
+    pub breakers: Arc<dyn Breakers>,
     /// Billing accounts.
     pub accounts: Arc<dyn Accounts>,
     /// Payment backends that publish.
@@ -76,6 +78,7 @@ fn table() -> Vec<Route> {
         routes::keys::routes(),
         routes::endpoints::routes(),
         routes::secrets::routes(),
+        routes::breaker::routes(),
         routes::deliveries::routes(),
         routes::billing_accounts::routes(),
         routes::publishers::routes(),

@@ -39,6 +39,7 @@ async fn main() -> anyhow::Result<()> {
         keys: store.clone(),
         credentials: store.clone(),
         endpoints: store.clone(),
+        breakers: store.clone(),
         accounts: store.clone(),
         publishers: store.clone(),
         anchors: store.clone(),

@@ -23,6 +23,8 @@ pub enum Standing {
     Retrying,
     /// It waits for its next try, which is more than 15 minutes away.
     Parked,
+    /// It waits for an endpoint that has failed too often of late, and is left alone for a while.
+    Held,
     /// It would have come too late to be of use.
     Expired,
     /// It was given up.
@@ -33,13 +35,14 @@ pub enum Standing {
 
 impl Standing {
     /// Every standing.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Delivered,
         Self::Skipped,
         Self::Superseded,
         Self::Queued,
         Self::Retrying,
         Self::Parked,
+        Self::Held,
         Self::Expired,
         Self::Failed,
         Self::Quarantined,
@@ -55,6 +58,7 @@ impl Standing {
             Self::Queued => "queued",
             Self::Retrying => "retrying",
             Self::Parked => "parked",
+            Self::Held => "held",
             Self::Expired => "expired",
             Self::Failed => "failed",
             Self::Quarantined => "quarantined",
@@ -74,6 +78,7 @@ impl Standing {
             State::Queued => Self::Queued,
             State::Retrying { .. } => Self::Retrying,
             State::Parked { .. } => Self::Parked,
+            State::Held { .. } => Self::Held,
             State::Delivered => Self::Delivered,
             State::GivenUp { .. } => Self::Failed,
             State::Superseded => Self::Superseded,
@@ -109,6 +114,7 @@ impl Reason {
             State::Queued
             | State::Retrying { .. }
             | State::Parked { .. }
+            | State::Held { .. }
             | State::Delivered
             | State::Superseded
             | State::Expired => None,

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use aws_lambda_events::sqs::SqsEvent;
-use deliver::handler::Deliver;
-use deliver::ordered::DeliverOrdered;
-use deliver::tries::Tries;
+use deliver::{gate::Gate, handler::Deliver, ordered::DeliverOrdered, tries::Tries};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use shared::aws::{Account, Clients};
 use shared::config::{Settings, environment};
@@ -14,7 +12,7 @@ use shared::delivery::Vetting;
 use shared::entropy::{Entropy, SystemEntropy};
 use shared::queue::sqs::SqsQueues;
 use shared::queue::{Batch, Queue};
-use shared::store::CachedEndpoints;
+use shared::store::CachedReceivers;
 use shared::store::dynamo::DynamoStore;
 use shared::telemetry::{Style, init};
 use shared::time::{Clock, SystemClock};
@@ -49,9 +47,10 @@ async fn main() -> anyhow::Result<()> {
         entropy,
     };
     let unordered = Deliver {
-        endpoints: Arc::new(CachedEndpoints::new(store.clone(), &clock)),
+        receivers: Arc::new(CachedReceivers::new(store.clone(), clock.clone())),
         endpoints_now: store.clone(),
         intents: store.clone(),
+        gate: Arc::new(Gate::new(store.clone(), clock.clone())),
         tries: tries.clone(),
     };
     let ordered = DeliverOrdered {

@@ -325,7 +325,9 @@ impl DeliverOrdered {
                 return self.settle(before, delivered, received).await;
             }
             // `sweep` has it, or the operator.
-            Some(State::Parked { .. } | State::Quarantined { .. }) => return Ok(Disposition::Done),
+            Some(State::Parked { .. } | State::Held { .. } | State::Quarantined { .. }) => {
+                return Ok(Disposition::Done);
+            }
             Some(state) => state.due().or(other.recorded_at),
             None => other.recorded_at,
         };

@@ -54,6 +54,17 @@ pub(crate) struct Made {
     pub(crate) verdict: Verdict,
 }
 
+impl Made {
+    /// Whether the endpoint is well, as far as this try tells; nothing if it was not asked, for a reason of ours.
+    pub(crate) fn got_through(&self) -> Option<bool> {
+        match (&self.outcome, self.verdict) {
+            (Outcome::Failed(Failure::Unsigned | Failure::Locked), _) => None,
+            (_, Verdict::Delivered | Verdict::Gone) => Some(true),
+            (_, Verdict::Failed) => Some(false),
+        }
+    }
+}
+
 impl Tries {
     /// Reads the record and claims the delivery for `message`, if nobody holds it and it is time. It is over where the round
     /// is, or where `stale` says so.
@@ -148,6 +159,31 @@ impl Tries {
         Ok(None)
     }
 
+    /// Records that it is held until then at most, since its endpoint's breaker is open.
+    pub(crate) async fn hold_back(
+        &self,
+        mut delivery: Delivery,
+        version: Option<Version>,
+        until: Timestamp,
+    ) -> Result<Saved, StoreError> {
+        delivery.hold_back(until);
+        let saved = self
+            .deliveries
+            .save_delivery(&delivery, version, self.clock.now())
+            .await?;
+        if saved == Saved::Stored {
+            info!(
+                tenant = delivery.key.tenant.as_str(),
+                event.id = delivery.key.event.as_str(),
+                endpoint = delivery.key.endpoint.as_str(),
+                state = delivery.state.as_str(),
+                until = until.to_string(),
+                "delivery held"
+            );
+        }
+        Ok(saved)
+    }
+
     /// Records that no try is made any more, and why.
     pub(crate) async fn close(
         &self,
@@ -213,6 +249,7 @@ pub(crate) fn disposition(delivery: &Delivery, received: &Received, now: Timesta
         },
         State::Queued
         | State::Parked { .. }
+        | State::Held { .. }
         | State::Delivered
         | State::GivenUp { .. }
         | State::Superseded
@@ -252,7 +289,7 @@ mod tests {
     use std::sync::{Mutex, PoisonError};
 
     use async_trait::async_trait;
-    use shared::delivery::{EndpointState, Policy, Request, Scheme};
+    use shared::delivery::{BreakerPolicy, EndpointState, Policy, Request, Scheme};
     use shared::entropy::SeededEntropy;
     use shared::event::Role;
     use shared::ids::{EndpointId, EventId, Round, TenantId};
@@ -335,6 +372,7 @@ mod tests {
             locked: Vec::new(),
             filter: None,
             policy: Policy::default_for(Scheme::StandardWebhooks),
+            breaker: BreakerPolicy::default(),
             deadline: SignedDuration::from_secs(15),
             useful_for: None,
             signed_host: SignedHost::AsSent,

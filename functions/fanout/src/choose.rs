@@ -52,7 +52,7 @@ pub(crate) fn choose(
 mod tests {
     use std::collections::BTreeSet;
 
-    use shared::delivery::{Filter, Policy, Scheme};
+    use shared::delivery::{BreakerPolicy, Filter, Policy, Scheme};
     use shared::event::{Json, Kind, Route, route};
     use shared::ids::{EndpointId, TenantId};
     use shared::signature::stellar::SignedHost;
@@ -70,6 +70,7 @@ mod tests {
             locked: Vec::new(),
             filter: filter.map(|entry| Filter::parse(vec![entry.into()]).expect("a valid filter")),
             signed_host: SignedHost::AsSent,
+            breaker: BreakerPolicy::default(),
             decision_url: None,
             policy: Policy::default_for(Scheme::StandardWebhooks),
             deadline: Scheme::StandardWebhooks.deadline(),

@@ -79,7 +79,7 @@ async fn unfinished(
         release(store, delivery.as_mut(), now).await?;
         let due = match delivery.as_ref().map(|delivery| delivery.state) {
             // `sweep` finds it in the table when it is due; what was set aside waits for the operator.
-            Some(State::Parked { .. } | State::Quarantined { .. }) => continue,
+            Some(State::Parked { .. } | State::Held { .. } | State::Quarantined { .. }) => continue,
             Some(state) if state.settled() => continue,
             Some(state) => state.due(),
             None => None,

@@ -12,6 +12,7 @@ use axum::extract::Request;
 use axum::http::Method;
 use console::handler::Console;
 use decide::handler::Decide;
+use deliver::gate::Gate;
 use deliver::handler::Deliver;
 use deliver::ordered::DeliverOrdered;
 use deliver::tries::Tries;
@@ -28,8 +29,8 @@ use shared::queue::{Batch, Enqueue, Handle, Lease, Queue, QueueError, Received};
 use shared::secret::Keyring;
 use shared::store::dynamo::DynamoStore;
 use shared::store::{
-    CachedAccounts, CachedBackends, CachedCredentials, CachedEndpoints, CachedRecoveryAccounts,
-    CachedTenants, CachedTerms,
+    CachedAccounts, CachedBackends, CachedCredentials, CachedEndpoints, CachedReceivers,
+    CachedRecoveryAccounts, CachedTenants, CachedTerms,
 };
 use shared::time::Clock;
 use shared::transport::{Caller, Transport};
@@ -134,9 +135,10 @@ impl World {
                 clock: clock.clone(),
             })),
             lift(Arc::new(Deliver {
-                endpoints: endpoints.clone(),
+                receivers: Arc::new(CachedReceivers::new(store.clone(), clock.clone())),
                 endpoints_now: store.clone(),
                 intents: store.clone(),
+                gate: Arc::new(Gate::new(store.clone(), clock.clone())),
                 tries: tries.clone(),
             })),
             lift(Arc::new(DeliverOrdered {
@@ -147,6 +149,8 @@ impl World {
         ];
         let sweep = Sweep {
             deliveries: store.clone(),
+            breakers: store.clone(),
+            backlogs: store.clone(),
             events: store.clone(),
             due_intents: store.clone(),
             intents: store.clone(),
@@ -200,6 +204,7 @@ impl World {
             keys: store.clone(),
             credentials: store.clone(),
             endpoints: store.clone(),
+            breakers: store.clone(),
             accounts: store.clone(),
             publishers: store.clone(),
             anchors: store.clone(),

@@ -1,4 +1,4 @@
-//! One run: due deliveries to their queue, due intents to `q:fanout`, callbacks that were left to
+//! One run: due deliveries to their queue, those of endpoints that are back or to be probed, due intents to `q:fanout`, callbacks that were left to
 //! `q:deliver-ordered.fifo`, dead letters to quarantine.
 //!
 //! A delivery is sent before its record says so. Dying between the two sends it again in the next minute; the
@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use futures::join;
-use jiff::SignedDuration;
-use shared::delivery::{DeliveryKey, State};
+use jiff::{SignedDuration, Timestamp};
+use shared::delivery::{Delivery, DeliveryKey, State};
 use shared::problem::chain;
 use shared::queue::task::send;
 use shared::queue::{Enqueue, Lease, Queue, QueueError, Task};
 use shared::store::{
-    AccountTerms, Cause, Deliveries, DueIntents, EventRecord, Events, Intents, Outbox, Quarantine,
-    Quarantined, Read, StoreError,
+    AccountTerms, Backlogs, Breakers, Cause, Deliveries, DueIntents, EventRecord, Events, Intents,
+    Outbox, Quarantine, Quarantined, Read, StoreError, Version,
 };
 use shared::time::Clock;
 use tracing::{error, info, warn};
@@ -24,6 +24,10 @@ use tracing::{error, info, warn};
 pub struct Sweep {
     /// Parked deliveries.
     pub deliveries: Arc<dyn Deliveries>,
+    /// Breakers of endpoints.
+    pub breakers: Arc<dyn Breakers>,
+    /// What is held for endpoints.
+    pub backlogs: Arc<dyn Backlogs>,
     /// The events that they carry.
     pub events: Arc<dyn Events>,
     /// Intents by the time that moves them on.
@@ -49,6 +53,8 @@ pub struct Sweep {
 pub struct Swept {
     /// Deliveries put back on their queue.
     pub unparked: usize,
+    /// Held deliveries put back on their queue: as probes, because their endpoint is back, or because their time is over.
+    pub released: usize,
     /// Intents that time moved on.
     pub advanced: usize,
     /// Callbacks that were left, put on their queue.
@@ -83,13 +89,18 @@ impl Sweep {
     pub async fn run(&self) -> Result<Swept, Trouble> {
         let (mut swept, mut first) = (Swept::default(), None);
         let (mut of_intents, mut of_callbacks) = (None, None);
-        let (advanced, unsent, ()) = join!(
+        let (mut of_breakers, mut of_overdue) = (None, None);
+        let (advanced, unsent, (), released, overdue) = join!(
             self.advance_all(&mut of_intents),
             self.send_all(&mut of_callbacks),
-            self.unpark_all(&mut swept, &mut first)
+            self.unpark_all(&mut swept, &mut first),
+            self.release_all(&mut of_breakers),
+            self.end_overdue(&mut of_overdue),
         );
         (swept.advanced, swept.unsent) = (advanced, unsent);
+        swept.released = released + overdue;
         first = first.or(of_intents).or(of_callbacks);
+        first = first.or(of_breakers).or(of_overdue);
         for queue in Queue::ALL {
             match self.bury(queue).await {
                 Ok(buried) => swept.dead_letters += buried,
@@ -99,6 +110,7 @@ impl Sweep {
         if swept != Swept::default() {
             info!(
                 unparked = swept.unparked,
+                released = swept.released,
                 advanced = swept.advanced,
                 unsent = swept.unsent,
                 dead_letters = swept.dead_letters,
@@ -134,46 +146,67 @@ impl Sweep {
     }
 
     async fn unpark(&self, key: &DeliveryKey) -> Result<bool, Trouble> {
+        let parked = |state| match state {
+            State::Parked { due } => Some(due),
+            _ => None,
+        };
+        let Some((delivery, version, task)) = self.wake(key, parked).await? else {
+            return Ok(false);
+        };
+        send(self.queues.as_ref(), [task]).await?;
+        self.note_sent(&delivery, version).await?;
+        Ok(true)
+    }
+
+    /// The message for a delivery that waits in the table, if it still does, and its record as it is to be once that is
+    /// sent: `waits` tells by its state whether it does, and when it is to be tried. One whose event is not there any more is
+    /// over.
+    pub(crate) async fn wake(
+        &self,
+        key: &DeliveryKey,
+        waits: impl Fn(State) -> Option<Timestamp>,
+    ) -> Result<Option<(Delivery, Version, Task)>, Trouble> {
         // The index lags behind the table: only the record says what is so.
         let Some(Read {
             value: mut delivery,
             version,
         }) = self.deliveries.delivery(key).await?
         else {
-            return Ok(false);
+            return Ok(None);
         };
-        let State::Parked { due } = delivery.state else {
-            return Ok(false);
+        let Some(due) = waits(delivery.state) else {
+            return Ok(None);
         };
-        match self.events.event(&key.tenant, &key.event).await? {
-            Some(read) => {
-                let EventRecord {
-                    event, recipients, ..
-                } = read.value;
-                let task = Task::resume(&delivery, event, &recipients);
-                send(self.queues.as_ref(), [task]).await?;
-            }
+        let Some(read) = self.events.event(&key.tenant, &key.event).await? else {
             // Expired with its retention: there is nothing left to deliver.
-            None => {
-                warn!(
-                    tenant = key.tenant.as_str(),
-                    event.id = key.event.as_str(),
-                    "a parked delivery without its event"
-                );
-                delivery.state = State::Expired;
-                let _raced = self
-                    .deliveries
-                    .save_delivery(&delivery, Some(version), self.clock.now())
-                    .await?;
-                return Ok(false);
-            }
-        }
+            warn!(
+                tenant = key.tenant.as_str(),
+                event.id = key.event.as_str(),
+                "a delivery that waits, without its event"
+            );
+            delivery.state = State::Expired;
+            self.note_sent(&delivery, version).await?;
+            return Ok(None);
+        };
+        let EventRecord {
+            event, recipients, ..
+        } = read.value;
+        let task = Task::resume(&delivery, event, &recipients);
         delivery.state = State::Retrying { due };
+        Ok(Some((delivery, version, task)))
+    }
+
+    /// Records what became of a delivery that waited; whoever changed it meanwhile knows better.
+    pub(crate) async fn note_sent(
+        &self,
+        delivery: &Delivery,
+        read: Version,
+    ) -> Result<(), Trouble> {
         let _raced = self
             .deliveries
-            .save_delivery(&delivery, Some(version), self.clock.now())
+            .save_delivery(delivery, Some(read), self.clock.now())
             .await?;
-        Ok(true)
+        Ok(())
     }
 
     async fn bury(&self, queue: Queue) -> Result<usize, Trouble> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
 use shared::aws::{Account, Clients};
@@ -34,9 +34,7 @@ async fn main() -> anyhow::Result<()> {
         .zip(dead)
         .zip(settings.retention());
     let ((((table, keyring), queues), dead), retention) = settings.finish(found)?;
-    let account = Account::from_lookup(&environment)
-        .map_err(|problem| anyhow!(problem))
-        .context("AWS")?;
+    let account = Account::from_lookup(&environment).map_err(anyhow::Error::msg)?;
     let clients = Clients::new(account);
     let store = Arc::new(DynamoStore::new(
         clients.dynamodb(),
@@ -47,6 +45,8 @@ async fn main() -> anyhow::Result<()> {
     ));
     let sweep = Sweep {
         deliveries: store.clone(),
+        breakers: store.clone(),
+        backlogs: store.clone(),
         events: store.clone(),
         due_intents: store.clone(),
         intents: store.clone(),

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, Policy, Verdict};
+use super::{BreakerPolicy, Outcome, Policy, Verdict};
 use crate::event::{EventType, Kind, Role};
 use crate::ids::{EndpointId, TenantId};
 use crate::secret::Secret;
@@ -190,6 +190,8 @@ pub struct Endpoint {
     pub filter: Option<Filter>,
     /// How failed tries are followed up.
     pub policy: Policy,
+    /// When failed tries have it left alone for a while.
+    pub breaker: BreakerPolicy,
     /// The deadline of a try, from name resolution to the last byte.
     pub deadline: SignedDuration,
     /// How long after it happened an event is still worth a retry; `None` leaves it to the event's type.
@@ -345,6 +347,7 @@ mod tests {
             locked: Vec::new(),
             filter: filter.cloned(),
             policy: Policy::default_for(Scheme::StandardWebhooks),
+            breaker: BreakerPolicy::default(),
             deadline: SignedDuration::from_secs(15),
             useful_for: None,
             signed_host: SignedHost::AsSent,

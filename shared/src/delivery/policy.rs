@@ -158,6 +158,15 @@ impl Policy {
         };
         Some(planned.max(hint.unwrap_or_default().min(HINT_MOST)))
     }
+
+    /// How long the retries that would follow after a failed try at this moment would take in all, where `tries` were made
+    /// before it: without jitter, and without what a receiver may ask for.
+    #[must_use]
+    pub fn left_after(&self, tries: u32) -> SignedDuration {
+        (tries.saturating_add(1)..)
+            .map_while(|tries| self.wait_after(tries, None, 0))
+            .sum()
+    }
 }
 
 #[cfg(test)]

@@ -127,6 +127,8 @@ pub enum End {
     Gone,
     /// Somebody waited for the receiver's decision, and it did not come in time or could not be used.
     Undecided,
+    /// The endpoint's breaker was still open when the last retry would have been over.
+    EndpointDown,
 }
 
 /// Why a delivery was not tried.
@@ -182,6 +184,11 @@ pub enum State {
         /// When it is tried next.
         due: Timestamp,
     },
+    /// It waits in the table for its endpoint, whose breaker is open; `sweep` puts it back.
+    Held {
+        /// If the breaker is still open then, it is given up.
+        until: Timestamp,
+    },
     /// The receiver has it.
     Delivered,
     /// Given up.
@@ -213,6 +220,7 @@ impl State {
             Self::Queued
             | Self::Retrying { .. }
             | Self::Parked { .. }
+            | Self::Held { .. }
             | Self::Quarantined { .. } => false,
             Self::Delivered
             | Self::GivenUp { .. }
@@ -228,6 +236,7 @@ impl State {
         match self {
             Self::Retrying { due } | Self::Parked { due } => Some(due),
             Self::Queued
+            | Self::Held { .. }
             | Self::Delivered
             | Self::GivenUp { .. }
             | Self::Superseded
@@ -244,6 +253,7 @@ impl State {
             Self::Queued => "queued",
             Self::Retrying { .. } => "retrying",
             Self::Parked { .. } => "parked",
+            Self::Held { .. } => "held",
             Self::Delivered => "delivered",
             Self::GivenUp { .. } => "given_up",
             Self::Superseded => "superseded",
@@ -292,8 +302,10 @@ pub struct Delivery {
     pub state: State,
     /// The requests made, oldest first.
     pub tries: Vec<Try>,
-    /// How often it was parked: a message of an earlier hop has nothing more to do.
+    /// How often it was parked or held: a message of an earlier hop has nothing more to do.
     pub hop: u32,
+    /// If it was ever held for its endpoint: from then on it is given up rather than held again.
+    pub held_until: Option<Timestamp>,
     /// What must hold for it to be tried.
     pub guard: Option<Guard>,
     /// Which message works on it.
@@ -320,6 +332,7 @@ impl Delivery {
             state: State::Queued,
             tries: Vec::new(),
             hop: 0,
+            held_until: None,
             guard,
             hold: None,
         }
@@ -371,6 +384,7 @@ impl Delivery {
             }),
             State::Queued
             | State::Parked { .. }
+            | State::Held { .. }
             | State::Delivered
             | State::GivenUp { .. }
             | State::Superseded
@@ -380,7 +394,7 @@ impl Delivery {
         };
     }
 
-    /// Notes that a message of its, sent after it was parked `hop` times, was set aside at `now`. Whether that changed
+    /// Notes that a message of its, sent after it was parked or held `hop` times, was set aside at `now`. Whether that changed
     /// anything: not if the round is over, nor if another message carries it on, be it one that holds it, one of a later
     /// hop, or the one that `sweep` will send. `is_holder` tells whether a hold is that of the message set aside.
     pub fn set_aside(
@@ -392,7 +406,7 @@ impl Delivery {
     ) -> bool {
         let held = |hold: &Hold| hold.until > now && !is_holder(&hold.by);
         let carried_on = match self.state {
-            State::Parked { .. } => true,
+            State::Parked { .. } | State::Held { .. } => true,
             state => state.settled() || hop < self.hop || self.hold.as_ref().is_some_and(held),
         };
         if !carried_on {

@@ -151,7 +151,7 @@ fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::{EndpointState, LiveSecret, Policy};
+    use crate::delivery::{BreakerPolicy, EndpointState, LiveSecret, Policy};
     use crate::event::{Role, Source};
     use crate::ids::{EndpointId, TenantId};
     use crate::signature::stellar::SignedHost;
@@ -191,6 +191,7 @@ mod tests {
             deadline: scheme.deadline(),
             useful_for: None,
             signed_host: SignedHost::AsSent,
+            breaker: BreakerPolicy::default(),
             decision_url: None,
             state: EndpointState::Enabled,
         }

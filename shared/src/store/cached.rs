@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     AccountTerms, BillingAccounts, Credential, Credentials, Endpoints, KnownTenants,
-    PaymentBackends, PublisherRecord, RecoveryAccounts, StoreError,
+    PaymentBackends, PublisherRecord, Receiver, Receivers, RecoveryAccounts, StoreError,
 };
 use crate::delivery::Endpoint;
 use crate::ids::{ConnectorAccountId, EndpointId, ProfileId, TenantId};
@@ -105,6 +105,41 @@ impl Endpoints for CachedEndpoints {
     ) -> Result<Option<Endpoint>, StoreError> {
         let key = (tenant.clone(), id.clone());
         self.one.through(key, self.inner.endpoint(tenant, id)).await
+    }
+
+    async fn mark_gone(&self, tried: &Endpoint) -> Result<(), StoreError> {
+        self.inner.mark_gone(tried).await
+    }
+}
+
+/// Endpoints with their breakers through the cache.
+pub struct CachedReceivers {
+    inner: Arc<dyn Receivers>,
+    cache: Cache<(TenantId, EndpointId), Receiver>,
+}
+
+impl CachedReceivers {
+    /// Reads through to `inner`.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Receivers>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            inner,
+            cache: Cache::new(clock),
+        }
+    }
+}
+
+#[async_trait]
+impl Receivers for CachedReceivers {
+    async fn receiver(
+        &self,
+        tenant: &TenantId,
+        id: &EndpointId,
+    ) -> Result<Option<Receiver>, StoreError> {
+        let key = (tenant.clone(), id.clone());
+        self.cache
+            .through(key, self.inner.receiver(tenant, id))
+            .await
     }
 
     async fn mark_gone(&self, tried: &Endpoint) -> Result<(), StoreError> {

@@ -11,6 +11,7 @@ mod item;
 
 mod admin;
 mod anchor;
+mod breakers;
 mod cached;
 mod intents;
 mod quarantine;
@@ -25,8 +26,9 @@ pub use admin::{
 pub use anchor::{
     AnchorAdmin, AnchorStep, Anchors, CallbackTarget, Lines, Outbox, Registrations, Transactions,
 };
+pub use breakers::{Backlogs, Breakers, HeldEntry, Receiver, Receivers};
 pub use cached::{
-    Cached, CachedAccounts, CachedBackends, CachedCredentials, CachedEndpoints,
+    Cached, CachedAccounts, CachedBackends, CachedCredentials, CachedEndpoints, CachedReceivers,
     CachedRecoveryAccounts, CachedTenants, CachedTerms,
 };
 pub use intents::{
@@ -233,6 +235,8 @@ pub trait Decisions: Send + Sync {
 pub enum Undelivered {
     /// It waits for its next try, which is more than 15 minutes away.
     Parked,
+    /// It waits for its endpoint, whose breaker is open.
+    Held,
     /// It was given up.
     GivenUp,
     /// It would have come too late to be of use.
@@ -245,8 +249,9 @@ pub enum Undelivered {
 
 impl Undelivered {
     /// Every one of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Parked,
+        Self::Held,
         Self::GivenUp,
         Self::Expired,
         Self::Skipped,
@@ -258,6 +263,7 @@ impl Undelivered {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Parked => "parked",
+            Self::Held => "held",
             Self::GivenUp => "given_up",
             Self::Expired => "expired",
             Self::Skipped => "skipped",
@@ -276,6 +282,7 @@ impl Undelivered {
     pub fn of(state: State) -> Option<Self> {
         match state {
             State::Parked { .. } => Some(Self::Parked),
+            State::Held { .. } => Some(Self::Held),
             State::GivenUp { .. } => Some(Self::GivenUp),
             State::Expired => Some(Self::Expired),
             State::Skipped { .. } => Some(Self::Skipped),

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use shared::decision;
-use shared::delivery::{Endpoint, EndpointState, LiveSecret, Policy, Scheme};
+use shared::delivery::{BreakerPolicy, Endpoint, EndpointState, LiveSecret, Policy, Scheme};
 use shared::entropy::SystemEntropy;
 use shared::event::{Event, Role};
 use shared::ids::{ConnectorAccountId, EndpointId, ProfileId, Round, TenantId};
@@ -202,6 +202,7 @@ pub(super) async fn canned(target: &str) -> Result<Vec<Canned>> {
         deadline: scheme.deadline(),
         useful_for: None,
         signed_host: SignedHost::AsSent,
+        breaker: BreakerPolicy::default(),
         decision_url: None,
         state: EndpointState::Enabled,
     };

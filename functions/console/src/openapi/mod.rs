@@ -28,8 +28,8 @@ use reports::Reports;
 use webhooks::Webhooks;
 
 use crate::routes::{
-    anchor, billing_accounts, clients, deliveries, endpoints, event_types, events as recorded,
-    intents, keys, publishers, quarantine, secrets, signing_key, tenants,
+    anchor, billing_accounts, breaker, clients, deliveries, endpoints, event_types,
+    events as recorded, intents, keys, publishers, quarantine, secrets, signing_key, tenants,
 };
 
 /// The document.
@@ -71,6 +71,7 @@ pub fn document() -> Value {
         endpoints::list,
         endpoints::read,
         endpoints::delete,
+        breaker::turn,
         secrets::rotate,
         deliveries::undelivered,
         billing_accounts::put,

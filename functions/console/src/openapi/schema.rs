@@ -6,7 +6,9 @@ use utoipa::openapi::{RefOr, Schema};
 
 use shared::customer::{ErasePayloads, Mapping};
 use shared::decision::{self, OnFailure};
-use shared::delivery::{End, EndpointState, Failure, Scheme, SkipReason, State};
+use shared::delivery::{
+    BreakerSettings, End, EndpointState, Failure, OpenedBy, Scheme, SkipReason, State,
+};
 use shared::event::{Maker, Role};
 use shared::platform::Platform;
 use shared::queue::Queue;
@@ -158,6 +160,7 @@ pub(crate) fn delivery_state() -> RefOr<Schema> {
         State::Queued,
         State::Retrying { due },
         State::Parked { due },
+        State::Held { until: due },
         State::Delivered,
         State::GivenUp { reason: End::Gone },
         State::Superseded,
@@ -177,8 +180,8 @@ pub(crate) fn reason() -> RefOr<Schema> {
         "type": "string",
         "description": "Why it stands so: of an event for nobody `no_endpoint`, `filtered`, `endpoint_disabled`, \
                         `card_only`, `nothing_received`, `not_card_initiated`, `no_client`, `no_callback`, `not_handled` or \
-                        `not_enriched`; of a delivery that was given up `retries_exhausted`, `gone` or `undecided`; of one \
-                        that was not tried `endpoint_disabled` or `endpoint_deleted`; of one whose message was \
+                        `not_enriched`; of a delivery that was given up `retries_exhausted`, `gone`, `undecided` or \
+                        `endpoint_down`; of one that was not tried `endpoint_disabled` or `endpoint_deleted`; of one whose message was \
                         set aside `panicked`, `stuck` or `dead_letter`.",
     }))
 }
@@ -204,6 +207,50 @@ pub(crate) fn decisions() -> RefOr<Schema> {
             },
         },
     }))
+}
+
+pub(crate) fn breaker() -> RefOr<Schema> {
+    let usual = BreakerSettings::default();
+    let setting = |least: u32, most: u32, usual: u32, about: &str| {
+        json!({
+            "type": "integer",
+            "minimum": least,
+            "maximum": most,
+            "default": usual,
+            "description": about,
+        })
+    };
+    of(json!({
+        "description": "When the endpoint is left alone for a while, since it fails: its deliveries are held until a probe \
+                        gets through. `off`: never, unless the operator opens the breaker.",
+        "oneOf": [
+            {"type": "string", "enum": ["off"]},
+            {
+                "type": "object",
+                "additionalProperties": false,
+                "properties": {
+                    "failures": setting(1, 1000, usual.failures, "The breaker opens after so many failures in a row."),
+                    "share_percent": setting(1, 100, usual.share_percent,
+                        "It opens, too, when this share of the tries within a window failed, in percent."),
+                    "window_s": setting(10, 3600, usual.window_s, "How long a window is, in seconds."),
+                    "minimum": setting(1, 10_000, usual.minimum, "A share is taken of at least so many tries."),
+                    "pause_s": setting(1, 3600, usual.pause_s, "How long it is open before it is probed, in seconds."),
+                    "pause_most_s": setting(1, 86_400, usual.pause_most_s,
+                        "Each probe that fails doubles the pause, up to this, in seconds; at least `pause_s`."),
+                    "release_per_minute": setting(1, 60_000, usual.release_per_minute,
+                        "Once it is closed, so many of the deliveries that were held are let go in a minute at most."),
+                },
+            },
+        ],
+    }))
+}
+
+pub(crate) fn breaker_state() -> RefOr<Schema> {
+    of(json!({"type": "string", "enum": ["closed", "open", "probing", "releasing"]}))
+}
+
+pub(crate) fn opened_by() -> RefOr<Schema> {
+    of(json!({"type": ["string", "null"], "enum": nullable(names::<OpenedBy>())}))
 }
 
 pub(crate) fn policy() -> RefOr<Schema> {

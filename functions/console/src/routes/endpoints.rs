@@ -1,5 +1,7 @@
 //! Endpoints: where a tenant's deliveries go, how they are signed and retried.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -10,7 +12,8 @@ use serde::de::{Deserializer, Error as _};
 use utoipa::ToSchema;
 
 use shared::delivery::{
-    DEADLINE_MOST, Endpoint, EndpointState, Filter, LiveSecret, Policy, Scheme, Vetting,
+    Breaker, BreakerPolicy, DEADLINE_MOST, Endpoint, EndpointState, Filter, LiveSecret, Policy,
+    Scheme, Vetting,
 };
 use shared::entropy::Entropy;
 use shared::event::Role;
@@ -19,6 +22,7 @@ use shared::secret::Secret;
 use shared::signature::stellar::SignedHost;
 use shared::store::{EndpointRecord, Read};
 
+use super::breaker::{BreakerSwitch, after_change, current, turn_to};
 use super::publishers::refuse_publishers_secrets;
 use super::{App, RACES, created, deleted, kept};
 use crate::auth::{Caller, Reached};
@@ -97,6 +101,10 @@ pub(crate) struct EndpointBody {
     #[serde(default)]
     #[schema(schema_with = schema::policy, required = false)]
     retry: Option<Policy>,
+    /// When failed tries have it left alone for a while, `off` for never. Settings that are left out are as usual.
+    #[serde(default)]
+    #[schema(schema_with = schema::breaker, required = false)]
+    breaker: Option<BreakerPolicy>,
     /// The deadline of a try in milliseconds, 100 to 20000. Left out, 2000 for `rafiki` and 15000 otherwise.
     #[serde(default)]
     #[schema(minimum = 100, maximum = 20_000)]
@@ -194,6 +202,7 @@ impl EndpointBody {
             policy: policy
                 .check()
                 .map_err(|error| Refusal::field("retry", error.to_string()))?,
+            breaker: breaker(self.breaker)?,
             deadline: millis(timeout_ms.0, timeout_ms.1, DEADLINE_LEAST, DEADLINE_MOST)?
                 .unwrap_or_else(|| self.scheme.deadline()),
             useful_for: millis(
@@ -254,6 +263,14 @@ impl EndpointBody {
             }
         }
     }
+}
+
+/// The settings of a breaker, if each is within its bounds.
+pub(super) fn breaker(given: Option<BreakerPolicy>) -> Result<BreakerPolicy, Refusal> {
+    let policy = given.unwrap_or_default();
+    policy
+        .check()
+        .map_err(|error| Refusal::field(format!("breaker.{}", error.field), error.to_string()))
 }
 
 /// Judges a URL that is to be called.
@@ -363,6 +380,7 @@ pub(crate) async fn put(
         let now = console.clock.now();
         let created_at = before.as_ref().map_or(now, |before| before.created_at);
         let before = before.map(|before| before.endpoint);
+        let replaced = before.clone();
         if body.secrets.is_none() && before.as_ref().is_some_and(|before| before.is_locked(now)) {
             return Err(Refusal::SecretLocked);
         }
@@ -381,7 +399,8 @@ pub(crate) async fn put(
         };
         let put = console.endpoints.put_endpoint(&record, version).await?;
         if let Some(new) = kept(put, &record.endpoint.tenant)? {
-            let view = EndpointView::new(record.endpoint, created_at, &made, now, &caller);
+            let breaker = after_change(&console, replaced.as_ref(), &record.endpoint).await?;
+            let view = EndpointView::new(record, &breaker, &made, now, &caller);
             return Ok((created(new), Json(view)));
         }
     }
@@ -401,13 +420,16 @@ pub(crate) async fn list(
     State(console): App,
 ) -> Result<Json<List<EndpointView>>, Refusal> {
     let now = console.clock.now();
-    let records = console
-        .endpoints
-        .endpoint_records(&tenant)
-        .await?
-        .into_iter();
-    let views = records
-        .map(|record| EndpointView::new(record.endpoint, record.created_at, &[], now, &caller));
+    let (records, breakers) = futures::try_join!(
+        console.endpoints.endpoint_records(&tenant),
+        console.breakers.breakers(&tenant)
+    )?;
+    let breakers: BTreeMap<EndpointId, Breaker> = breakers.into_iter().collect();
+    let closed = Breaker::default();
+    let views = records.into_iter().map(|record| {
+        let breaker = breakers.get(&record.endpoint.id).unwrap_or(&closed);
+        EndpointView::new(record, breaker, &[], now, &caller)
+    });
     Ok(Json(List::whole(views.collect())))
 }
 
@@ -442,16 +464,13 @@ pub(crate) async fn read(
     State(console): App,
 ) -> Result<Json<EndpointView>, Refusal> {
     let record = find(&console, &tenant, &id).await?.value;
-    Ok(Json(EndpointView::new(
-        record.endpoint,
-        record.created_at,
-        &[],
-        console.clock.now(),
-        &caller,
-    )))
+    let breaker = current(&console, &tenant, &id).await?;
+    let now = console.clock.now();
+    let view = EndpointView::new(record, &breaker, &[], now, &caller);
+    Ok(Json(view))
 }
 
-/// Removes an endpoint. Deliveries on their way to it end as skipped.
+/// Removes an endpoint. Deliveries on their way to it end as skipped, and so do those that are held for it.
 #[utoipa::path(
     delete,
     path = "/v1/tenants/{tenant}/endpoints/{endpoint}",
@@ -465,10 +484,16 @@ pub(crate) async fn delete(
     State(console): App,
 ) -> Result<StatusCode, Refusal> {
     let read = find(&console, &tenant, &id).await?;
-    may_change(&caller, read.value.endpoint.role)?;
-    deleted(
-        console.endpoints.delete_endpoint(&tenant, &id).await?,
-        "endpoint",
+    let endpoint = read.value.endpoint;
+    may_change(&caller, endpoint.role)?;
+    let there = console.endpoints.delete_endpoint(&tenant, &id).await?;
+    turn_to(
+        &console,
+        &tenant,
         &id,
+        BreakerSwitch::Closed,
+        &endpoint.breaker,
     )
+    .await?;
+    deleted(there, "endpoint", &id)
 }

@@ -2,6 +2,7 @@
 
 pub mod anchor;
 pub mod billing_accounts;
+pub mod breaker;
 pub mod clients;
 pub mod deliveries;
 pub mod endpoints;

@@ -13,6 +13,7 @@ use shared::secret::Secret;
 use shared::store::EndpointRecord;
 use shared::time::later;
 
+use super::breaker::current;
 use super::endpoints::{find, may_change};
 use super::publishers::refuse_publishers_secrets;
 use super::{App, RACES, kept};
@@ -109,7 +110,8 @@ pub(crate) async fn rotate(
             .put_endpoint(&record, Some(read.version))
             .await?;
         if kept(put, &tenant)?.is_some() {
-            let view = EndpointView::new(record.endpoint, record.created_at, &made, now, &caller);
+            let breaker = current(&console, &tenant, &id).await?;
+            let view = EndpointView::new(record, &breaker, &made, now, &caller);
             return Ok(Json(view));
         }
     }

@@ -4,12 +4,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use shared::delivery::{Endpoint, EndpointState, Filter, Policy, Scheme};
+use shared::delivery::{Breaker, BreakerPolicy, EndpointState, Filter, Policy, Scheme};
 use shared::event::Role;
 use shared::ids::EndpointId;
 use shared::secret::Secret;
 use shared::signature::standard::SigningKey;
+use shared::store::EndpointRecord;
 
+use super::BreakerView;
 use crate::auth::Caller;
 use crate::openapi::schema;
 use crate::reply::LOCKED;
@@ -23,6 +25,13 @@ use crate::reply::LOCKED;
     "scheme": "standard-webhooks",
     "event_types": ["recovery.*"],
     "retry": {"policy": "ladder", "waits_s": [5, 300, 1800]},
+    "breaker": {
+        "failures": 10, "share_percent": 90, "window_s": 300, "minimum": 20,
+        "pause_s": 60, "pause_most_s": 3600, "release_per_minute": 600,
+    },
+    "breaker_state": {
+        "state": "closed", "since": null, "opened_by": null, "failures": 0, "next_probe_at": null,
+    },
     "timeout_ms": 15000,
     "useful_for_ms": null,
     "decision_url": null,
@@ -49,6 +58,11 @@ pub(crate) struct EndpointView {
     /// How failed tries are followed up.
     #[schema(schema_with = schema::policy)]
     retry: Policy,
+    /// When failed tries have it left alone for a while; `off`: never.
+    #[schema(schema_with = schema::breaker)]
+    breaker: BreakerPolicy,
+    /// Whether it is being left alone.
+    breaker_state: BreakerView,
     /// The deadline of a try, in milliseconds.
     timeout_ms: u64,
     /// The same, as Rafiki's operators know it; for `rafiki` only.
@@ -92,8 +106,11 @@ pub(crate) struct LiveSecretView {
 impl EndpointView {
     /// An endpoint at `now`, as `caller` may see it, with the secrets that were `made` for this request.
     pub(crate) fn new(
-        endpoint: Endpoint,
-        created_at: Timestamp,
+        EndpointRecord {
+            endpoint,
+            created_at,
+        }: EndpointRecord,
+        breaker: &Breaker,
         made: &[Secret],
         now: Timestamp,
         caller: &Caller,
@@ -122,6 +139,8 @@ impl EndpointView {
             scheme: endpoint.scheme,
             event_types: endpoint.filter,
             retry: endpoint.policy,
+            breaker: endpoint.breaker,
+            breaker_state: BreakerView::from(breaker),
             timeout_ms,
             useful_for_ms: endpoint
                 .useful_for

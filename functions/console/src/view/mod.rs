@@ -3,6 +3,7 @@
 
 mod anchors;
 mod attempt;
+mod breaker;
 mod config;
 mod endpoint;
 mod event;
@@ -15,6 +16,7 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 pub(crate) use anchors::{AnchorView, ClientView, SigningKeyView};
+pub(crate) use breaker::BreakerView;
 pub(crate) use config::{AccountView, KeyView, NewKeyView, PublisherView, TenantView};
 pub(crate) use endpoint::EndpointView;
 pub(crate) use event::{EndpointDeliveryView, EventSummaryView, EventView, ReplayView};

@@ -196,6 +196,13 @@ async fn a_missing_secret_is_made_told_once_and_kept_when_the_endpoint_is_replac
         "scheme": "standard-webhooks",
         "event_types": null,
         "retry": {"policy": "ladder", "waits_s": [5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400]},
+        "breaker": {
+            "failures": 10, "share_percent": 90, "window_s": 300, "minimum": 20,
+            "pause_s": 60, "pause_most_s": 3600, "release_per_minute": 600,
+        },
+        "breaker_state": {
+            "state": "closed", "since": null, "opened_by": null, "failures": 0, "next_probe_at": null,
+        },
         "timeout_ms": 15000,
         "useful_for_ms": null,
         "decision_url": null,
@@ -416,6 +423,22 @@ async fn each_wrong_field_is_named_with_what_it_must_be_and_nothing_is_quoted() 
             detail: "`retry`: there can be at most 50 retries",
         },
         Case {
+            more: json!({"breaker": "hush"}),
+            detail: "`breaker`: must be `off` or an object of settings",
+        },
+        Case {
+            more: json!({"breaker": {"failures": 0}}),
+            detail: "`breaker.failures`: must be 1 to 1000",
+        },
+        Case {
+            more: json!({"breaker": {"pause_s": 120, "pause_most_s": 60}}),
+            detail: "`breaker.pause_most_s`: must be 120 to 86400",
+        },
+        Case {
+            more: json!({"breaker": {"failures": -1}}),
+            detail: "`breaker.failures`: must be a whole number that is not negative",
+        },
+        Case {
             more: json!({"timeout_ms": 99}),
             detail: "`timeout_ms`: must be 100 to 20000 milliseconds",
         },
@@ -437,7 +460,7 @@ async fn each_wrong_field_is_named_with_what_it_must_be_and_nothing_is_quoted() 
         },
         Case {
             more: json!({"timeout": 5}),
-            detail: "`timeout`: is not known here; expected is one of `url`, `role`, `scheme`, `secrets`, `event_types`, `retry`, `timeout_ms`, `WEBHOOK_TIMEOUT`, `WEBHOOK_MAX_RETRY`, `decision_url`, `useful_for_ms`, `state`",
+            detail: "`timeout`: is not known here; expected is one of `url`, `role`, `scheme`, `secrets`, `event_types`, `retry`, `breaker`, `timeout_ms`, `WEBHOOK_TIMEOUT`, `WEBHOOK_MAX_RETRY`, `decision_url`, `useful_for_ms`, `state`",
         },
     ];
     let world = World::start().await;

@@ -37,6 +37,7 @@ async fn one_of_each(world: &World) {
         ("superseded", State::Superseded),
         ("retrying", State::Retrying { due }),
         ("parked", State::Parked { due }),
+        ("held", State::Held { until: due }),
         ("expired", State::Expired),
         ("failed", GIVEN_UP),
         (
@@ -92,6 +93,7 @@ async fn events_are_listed_newest_first_with_what_became_of_them() {
         ["switched_off", "skipped", "endpoint_disabled"],
         ["failed", "failed", "retries_exhausted"],
         ["expired", "expired", "-"],
+        ["held", "held", "-"],
         ["parked", "parked", "-"],
         ["retrying", "retrying", "-"],
         ["superseded", "superseded", "-"],
@@ -106,7 +108,7 @@ async fn events_are_listed_newest_first_with_what_became_of_them() {
         "resource": "in_1",
         "recorded_at": "2026-11-22T09:00:00.000Z",
     });
-    assert_eq!(listed.at("/data/9"), want);
+    assert_eq!(listed.at("/data/10"), want);
 }
 
 #[tokio::test]
@@ -134,7 +136,7 @@ async fn a_list_is_narrowed_by_what_is_asked() {
             &["ignored", "filtered", "switched_off"],
         ),
         (
-            "since=2026-11-22T09:00:08.000Z",
+            "since=2026-11-22T09:00:09.000Z",
             &["other", "ignored", "filtered"],
         ),
         (
@@ -163,7 +165,7 @@ async fn a_parameter_that_is_not_right_is_named() {
     let limit = "`limit`: must be a whole number from 1 to 100";
     let cases = [
         ("sate=failed", "`sate`: is not known here; expected is one of `type`, `state`, `resource`, `since`, `until`, `cursor`, `limit`".to_owned()),
-        ("state=given_up", "`state`: must be one of delivered, skipped, superseded, queued, retrying, parked, expired, failed, quarantined".to_owned()),
+        ("state=given_up", "`state`: must be one of delivered, skipped, superseded, queued, retrying, parked, held, expired, failed, quarantined".to_owned()),
         ("state=failed&state=queued", "`state`: is given twice".to_owned()),
         ("type=a%20b", "`type`: an event type must be 1 to 128 characters of A-Z, a-z, 0-9, `_` and `.`".to_owned()),
         ("since=yesterday", format!("`since`: {time}")),
@@ -429,6 +431,7 @@ async fn what_is_not_settled_or_not_there_is_not_replayed() {
     for (id, state) in [
         ("retrying", State::Retrying { due }),
         ("parked", State::Parked { due }),
+        ("held", State::Held { until: due }),
     ] {
         world.record("acme", id, &["shop"]).await;
         world
@@ -443,7 +446,7 @@ async fn what_is_not_settled_or_not_there_is_not_replayed() {
             .await;
     }
     world.record("acme", "queued", &["shop"]).await;
-    for state in ["retrying", "parked", "queued"] {
+    for state in ["retrying", "parked", "held", "queued"] {
         let refused = world
             .post(
                 &format!("{EVENTS}/{state}/deliveries/shop/replay"),
@@ -516,12 +519,13 @@ async fn the_deliveries_of_an_endpoint_that_did_not_get_through_are_listed() {
         let event = |item: &Value| item["event"].as_str().unwrap_or_default().to_owned();
         data.into_iter().flatten().map(event).collect()
     };
-    let cases: [(&str, &[&str]); 5] = [
-        ("", &["switched_off", "failed", "expired", "parked"]),
+    let cases: [(&str, &[&str]); 6] = [
+        ("", &["switched_off", "failed", "expired", "held", "parked"]),
+        ("?state=held", &["held"]),
         ("?state=given_up", &["failed"]),
         ("?state=skipped", &["switched_off"]),
         (
-            "?since=2026-11-22T09:00:04Z",
+            "?since=2026-11-22T09:00:05Z",
             &["switched_off", "failed", "expired"],
         ),
         ("?state=quarantined", &[]),
@@ -537,7 +541,7 @@ async fn the_deliveries_of_an_endpoint_that_did_not_get_through_are_listed() {
         "round": 1,
         "state": "skipped",
         "reason": "endpoint_disabled",
-        "tries": [{"at": "2026-11-22T09:00:06.000Z", "took_ms": 0, "status": 500}],
+        "tries": [{"at": "2026-11-22T09:00:07.000Z", "took_ms": 0, "status": 500}],
     });
     assert_eq!(first.at("/data/0"), want);
     let cursor = first.text("/next_cursor");
@@ -545,7 +549,7 @@ async fn the_deliveries_of_an_endpoint_that_did_not_get_through_are_listed() {
     assert_eq!(events(&second.body), ["failed", "expired"]);
 
     let refused = world.get(&format!("{path}?state=failed")).await;
-    let rule = "`state`: must be one of parked, given_up, expired, skipped, quarantined";
+    let rule = "`state`: must be one of parked, held, given_up, expired, skipped, quarantined";
     assert_eq!(refused.problem(), (400, rule.to_owned()));
     let elsewhere = world
         .get("/v1/tenants/acme/endpoints/till/deliveries")

@@ -5,6 +5,7 @@ mod support;
 
 mod anchor;
 mod billing_accounts;
+mod breaker;
 mod clients;
 mod document;
 mod endpoints;

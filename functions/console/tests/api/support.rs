@@ -118,6 +118,7 @@ impl World {
             keys: port.clone(),
             credentials: port.clone(),
             endpoints: port.clone(),
+            breakers: port.clone(),
             accounts: port.clone(),
             publishers: port.clone(),
             anchors: port.clone(),

@@ -6,7 +6,7 @@ pub mod anchor;
 use anyhow::{Context, bail, ensure};
 use jiff::Timestamp;
 use shared::decision;
-use shared::delivery::{Endpoint, EndpointState, LiveSecret, Policy, Scheme};
+use shared::delivery::{BreakerPolicy, Endpoint, EndpointState, LiveSecret, Policy, Scheme};
 use shared::event::Role;
 use shared::ids::{ConnectorAccountId, EndpointId, KeyId, ProfileId, TenantId};
 use shared::platform::account::{Locked, Settings};
@@ -202,6 +202,7 @@ fn endpoint(
         deadline: scheme.deadline(),
         useful_for: None,
         signed_host: SignedHost::AsSent,
+        breaker: BreakerPolicy::default(),
         decision_url: None,
         state: EndpointState::Enabled,
     })

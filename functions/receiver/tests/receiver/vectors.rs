@@ -15,7 +15,9 @@ use receiver::reply::Refusal;
 use serde::{Deserialize, Serialize};
 use shared::config::environment;
 use shared::delivery::request::build;
-use shared::delivery::{Endpoint, EndpointState, LiveSecret, Policy, Request, Scheme};
+use shared::delivery::{
+    BreakerPolicy, Endpoint, EndpointState, LiveSecret, Policy, Request, Scheme,
+};
 use shared::event::{Event, EventType, Json, Role, Source};
 use shared::ids::{EndpointId, EventId, TenantId};
 use shared::secret::Secret;
@@ -65,6 +67,7 @@ fn sent(scheme: Scheme, id: &str, data: &str, event_type: &str, secrets: &[&str]
         id: EndpointId::parse("ase").expect("a valid id"),
         url: "https://ase.example/hook".to_owned(),
         signed_host: SignedHost::AsSent,
+        breaker: BreakerPolicy::default(),
         decision_url: None,
         role: Role::Ase,
         scheme,

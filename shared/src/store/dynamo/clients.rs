@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::config::RACES;
 use super::{Committed, DynamoStore, Written};
 use crate::customer::{AnchorSettings, Client, ErasePayloads, Registration, SigningKeys};
-use crate::delivery::{Endpoint, LiveSecret, Scheme};
+use crate::delivery::{BreakerPolicy, Endpoint, LiveSecret, Scheme};
 use crate::event::{Callback, Role, Via};
 use crate::ids::{CustomerId, EndpointId, TenantId};
 use crate::store::{
@@ -253,6 +253,7 @@ fn wallet(client: Client, url: String, seed: Option<LiveSecret>) -> Endpoint {
         locked,
         filter: None,
         policy: client.policy,
+        breaker: BreakerPolicy::default(),
         deadline: client.deadline,
         useful_for: None,
         signed_host: client.signed_host,

@@ -6,11 +6,14 @@ use futures::try_join;
 use jiff::{SignedDuration, Timestamp};
 use tracing::error;
 
+use super::config::UNDER_WAY;
+use super::newest::Newest;
 use super::{Changed, DynamoStore};
 use crate::delivery::{Delivery, DeliveryKey, State};
 use crate::event::{Callback, Line};
 use crate::ids::{EndpointId, EventId, Round, TenantId};
 use crate::problem::chain;
+use crate::store::item::Find;
 use crate::store::{
     Deliveries, Page, Read, Saved, StoreError, Undelivered, UndeliveredQuery, Version, item,
 };
@@ -18,10 +21,6 @@ use crate::time::later;
 
 /// An event must still be there when a parked delivery is taken up, with time for whoever is late.
 const SPARE: SignedDuration = SignedDuration::from_hours(24);
-/// So many entries of a list are read at once.
-const AT_ONCE: usize = 200;
-/// A page ends after so many rounds of reading, however little a filter let through.
-const ROUNDS_MOST: usize = 20;
 
 #[async_trait]
 impl Deliveries for DynamoStore {
@@ -36,10 +35,21 @@ impl Deliveries for DynamoStore {
         read: Option<Version>,
         now: Timestamp,
     ) -> Result<Saved, StoreError> {
-        if let State::Parked { due } = delivery.state {
-            self.keep_event(delivery, due).await?;
-        }
-        let ttl = self.expiry(delivery.state.due().map_or(now, |due| due.max(now)));
+        let waits_until = match delivery.state {
+            State::Parked { due: until } | State::Held { until } => {
+                self.keep_event(delivery, until, now).await?;
+                until
+            }
+            State::Retrying { due } => due,
+            State::Queued
+            | State::Delivered
+            | State::GivenUp { .. }
+            | State::Superseded
+            | State::Expired
+            | State::Skipped { .. }
+            | State::Quarantined { .. } => now,
+        };
+        let ttl = self.expiry(waits_until.max(now));
         let item = item::new_delivery(delivery, read, now, self.entropy.bytes(), ttl);
         self.save(&item::delivery_key(&delivery.key), item, read)
             .await
@@ -63,35 +73,16 @@ impl Deliveries for DynamoStore {
         endpoint: &EndpointId,
         query: &UndeliveredQuery,
     ) -> Result<Page<Delivery, String>, StoreError> {
-        let limit = query.limit.max(1);
-        let Some(find) = item::find_undelivered(tenant, endpoint, query) else {
-            return Ok(Page {
-                items: Vec::new(),
-                next: None,
-            });
-        };
-        let mut entries = Vec::new();
-        let mut start = None;
-        for _ in 0..ROUNDS_MOST {
-            let found = self.find(&find, start, Some(AT_ONCE)).await?;
-            for entry in found.items {
-                let end = item::page_end(&entry)?;
-                if Some(&end) != query.after.as_ref() {
-                    entries.push((item::parked_key(&entry)?, end));
-                }
-            }
-            start = found.next;
-            if start.is_none() || entries.len() > limit {
-                break;
-            }
-        }
-        let next = if entries.len() > limit {
-            entries.truncate(limit);
-            entries.last().map(|(_, end)| end.clone())
-        } else {
-            start.as_ref().map(item::page_end).transpose()?
-        };
-        let records = try_join_all(entries.iter().map(|(key, _)| self.latest(key))).await?;
+        let page = self
+            .newest(Newest {
+                finds: item::find_undelivered(tenant, endpoint, query),
+                cursor: query.after.as_ref(),
+                limit: query.limit,
+                entry: item::parked_key,
+                place: item::page_end,
+            })
+            .await?;
+        let records = try_join_all(page.items.iter().map(|key| self.latest(key))).await?;
         // What got through since it was listed is not shown, nor what was sent again in a later round.
         let asked = |delivery: &Delivery| {
             Undelivered::of(delivery.state)
@@ -100,12 +91,22 @@ impl Deliveries for DynamoStore {
         let deliveries = records.into_iter().flatten().map(|read| read.value);
         Ok(Page {
             items: deliveries.filter(asked).collect(),
-            next,
+            next: page.next,
         })
     }
 
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DeliveryKey>, StoreError> {
-        let finds = item::find_due(now);
+        self.waiting(&item::find_due(now), limit).await
+    }
+}
+
+impl DynamoStore {
+    /// The deliveries that entries of an index stand for; at most `limit` of each shard.
+    pub(super) async fn waiting(
+        &self,
+        finds: &[Find],
+        limit: usize,
+    ) -> Result<Vec<DeliveryKey>, StoreError> {
         let found =
             try_join_all(finds.iter().map(|find| self.find(find, None, Some(limit)))).await?;
         let keys = found
@@ -115,15 +116,13 @@ impl Deliveries for DynamoStore {
         // One entry that can't be read must not keep all the others waiting.
         let readable = keys.filter_map(|key| {
             key.inspect_err(|problem| {
-                error!(error = chain(problem), "an entry of parked deliveries")
+                error!(error = chain(problem), "an entry of waiting deliveries")
             })
             .ok()
         });
         Ok(readable.collect())
     }
-}
 
-impl DynamoStore {
     /// A delivery, if no later round of it was begun.
     async fn latest(&self, key: &DeliveryKey) -> Result<Option<Read<Delivery>>, StoreError> {
         let next = DeliveryKey {
@@ -134,15 +133,19 @@ impl DynamoStore {
         Ok(delivery.filter(|_| later.is_none()))
     }
 
-    /// A parked delivery needs its event again: where the wait may outlast it, the event is kept for longer. Of a
-    /// first round the first try tells about when the event was recorded; of later ones nothing does.
-    async fn keep_event(&self, delivery: &Delivery, due: Timestamp) -> Result<(), StoreError> {
-        let needed = later(due, SPARE);
-        let recorded = delivery
-            .tries
-            .first()
-            .filter(|_| delivery.key.round == Round::FIRST)
-            .map(|first| first.at);
+    /// A delivery that waits in the table needs its event again: where the wait may outlast it, the event is kept for
+    /// longer. Of a first round the first try tells about when the event was recorded, or that it was not longer ago than a
+    /// message can be under way; of later ones nothing does.
+    async fn keep_event(
+        &self,
+        delivery: &Delivery,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let needed = later(until, SPARE);
+        let first = delivery.tries.first().map(|first| first.at);
+        let recorded = Some(first.unwrap_or_else(|| later(now, -UNDER_WAY)))
+            .filter(|_| delivery.key.round == Round::FIRST);
         if recorded.is_none_or(|recorded| later(recorded, self.retention) < needed) {
             let (tenant, needed) = (&delivery.key.tenant, needed.as_second());
             let key = item::event_key(tenant, &delivery.key.event);

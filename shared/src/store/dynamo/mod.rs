@@ -4,6 +4,7 @@
 //! A condition that does not hold is an outcome, and so is a collision with a transaction, since both mean that
 //! somebody else wrote first. Everything else that goes wrong is [`StoreError::Unavailable`], with the cause.
 
+mod breakers;
 mod clients;
 mod config;
 mod decisions;

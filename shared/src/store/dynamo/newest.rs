@@ -85,7 +85,7 @@ impl DynamoStore {
         let at_once = if shard.find.filter.is_some() {
             FILTERED_AT_ONCE
         } else {
-            list.limit / 4 + 2
+            list.limit * 2 / list.finds.len().max(1) + 2
         };
         let found = self.find(&shard.find, start, Some(at_once)).await?;
         for item in &found.items {

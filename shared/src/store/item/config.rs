@@ -10,7 +10,7 @@ use super::{
     json, nanoseconds, next, number, text, unchanged,
 };
 use crate::decision;
-use crate::delivery::{Endpoint, EndpointState, Filter, LiveSecret, Policy, Scheme};
+use crate::delivery::{BreakerPolicy, Endpoint, EndpointState, Filter, LiveSecret, Policy, Scheme};
 use crate::entropy::Entropy;
 use crate::event::Role;
 use crate::ids::{ConnectorAccountId, EndpointId, KeyId, ProfileId, TenantId};
@@ -378,6 +378,8 @@ struct EndpointBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     filter: Option<Filter>,
     policy: Policy,
+    #[serde(default)]
+    breaker: BreakerPolicy,
     deadline_ms: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     useful_for_ms: Option<i64>,
@@ -408,6 +410,7 @@ pub(crate) fn new_endpoint(
         scheme: endpoint.scheme,
         filter: endpoint.filter.clone(),
         policy: endpoint.policy.clone(),
+        breaker: endpoint.breaker,
         deadline_ms: milliseconds(endpoint.deadline),
         useful_for_ms: endpoint.useful_for.map(milliseconds),
         decision_url: endpoint.decision_url.clone(),
@@ -485,6 +488,7 @@ pub(crate) fn endpoint(
             locked,
             filter: body.filter,
             policy: body.policy,
+            breaker: body.breaker,
             deadline: SignedDuration::from_millis(body.deadline_ms),
             useful_for: body.useful_for_ms.map(SignedDuration::from_millis),
             // Only wallet clients choose, and they are kept elsewhere.

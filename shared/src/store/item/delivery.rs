@@ -14,6 +14,12 @@ use crate::store::{Read, StoreError, Undelivered, UndeliveredQuery, Version};
 
 /// Parked deliveries wait in so many partitions of `due`, since one takes 1000 writes a second.
 const SHARDS: u8 = 16;
+/// And so many those that are held, of all endpoints, by when they are given up.
+const OVERDUE_SHARDS: u8 = 8;
+/// What is held for one endpoint lies in so many partitions of `time`: it may be all that a busy tenant has.
+const HELD_SHARDS: u8 = 4;
+/// Later than every time in a key.
+const END: &str = "~";
 
 /// What is in the body.
 #[derive(Serialize, Deserialize)]
@@ -22,6 +28,8 @@ struct Body {
     tries: Vec<Try>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hop: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    held_until: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     guard: Option<Guard>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,6 +56,7 @@ pub(crate) fn new_delivery(
         state: delivery.state,
         tries: delivery.tries.clone(),
         hop: (delivery.hop > 0).then_some(delivery.hop),
+        held_until: delivery.held_until,
         guard: delivery.guard.clone(),
         hold: delivery.hold.clone(),
     };
@@ -58,12 +67,20 @@ pub(crate) fn new_delivery(
     set(VERSION, next(read));
     set(WRITER, bytes(writer));
     set(TTL, number(ttl));
-    if Undelivered::of(delivery.state).is_some() {
+    if let Some(undelivered) = Undelivered::of(delivery.state) {
         let first = delivery.tries.first().map_or(now, |first| first.at);
-        set(
-            TIME_PK,
-            text(undelivered_partition(&key.tenant, &key.endpoint)),
-        );
+        let partition = match undelivered {
+            Undelivered::Held => {
+                let shard = shard(key.event.as_str(), HELD_SHARDS);
+                held_partition(&key.tenant, &key.endpoint, shard)
+            }
+            Undelivered::Parked
+            | Undelivered::GivenUp
+            | Undelivered::Expired
+            | Undelivered::Skipped
+            | Undelivered::Quarantined => undelivered_partition(&key.tenant, &key.endpoint),
+        };
+        set(TIME_PK, text(partition));
         let round = key.round.number();
         let place = format!("{}#{}#{round:010}", sortable(first), key.event);
         set(TIME_SK, text(place));
@@ -75,6 +92,14 @@ pub(crate) fn new_delivery(
         );
         set(DUE_SK, text(format!("{}#{}", sortable_up(due), key.event)));
     }
+    if let State::Held { until } = delivery.state {
+        let shard = shard(key.event.as_str(), OVERDUE_SHARDS);
+        set(DUE_PK, text(overdue_partition(shard)));
+        set(
+            DUE_SK,
+            text(format!("{}#{}", sortable_up(until), key.event)),
+        );
+    }
     item
 }
 
@@ -84,6 +109,7 @@ pub(crate) fn delivery(item: &Item) -> Result<Read<Delivery>, StoreError> {
         state,
         tries,
         hop,
+        held_until,
         guard,
         hold,
     } = fields.json(BODY)?;
@@ -94,6 +120,7 @@ pub(crate) fn delivery(item: &Item) -> Result<Read<Delivery>, StoreError> {
             state,
             tries,
             hop: hop.unwrap_or_default(),
+            held_until,
             guard,
             hold,
         },
@@ -124,26 +151,62 @@ fn undelivered_partition(tenant: &TenantId, endpoint: &EndpointId) -> String {
     format!("F#{tenant}#{endpoint}")
 }
 
-/// The entries of `time` for deliveries that did not get through, newest first; `None` if nothing can lie between the
-/// bounds. The entry at the query's `after` (a [`page_end`](super::page_end)) is found as well.
+fn held_partition(tenant: &TenantId, endpoint: &EndpointId, shard: u8) -> String {
+    format!("H#{tenant}#{endpoint}#{shard}")
+}
+
+/// One find per partition of `time` for deliveries that did not get through, newest first; none if nothing can lie between
+/// the bounds. The entry at the query's `after` (a [`page_end`](super::page_end)) is found as well.
 pub(crate) fn find_undelivered(
     tenant: &TenantId,
     endpoint: &EndpointId,
     query: &UndeliveredQuery,
-) -> Option<Find> {
+) -> Vec<Find> {
     let since = sortable_up(query.since.unwrap_or(Timestamp::UNIX_EPOCH));
     let until = query
         .after
         .as_ref()
-        .map_or_else(|| "~".to_owned(), |after| after.replace('.', "#"));
+        .map_or_else(|| END.to_owned(), |after| after.replace('.', "#"));
     if since > until {
-        return None;
+        return Vec::new();
     }
-    let find = Find::backwards(&undelivered_partition(tenant, endpoint), &since, &until);
-    Some(match query.state {
-        Some(state) => find.only(STATE, ":st", state.as_str()),
-        None => find,
-    })
+    let backwards = |partition: String| Find::backwards(&partition, &since, &until);
+    let held = (0..HELD_SHARDS).map(|shard| held_partition(tenant, endpoint, shard));
+    let others = undelivered_partition(tenant, endpoint);
+    match query.state {
+        Some(Undelivered::Held) => held.map(backwards).collect(),
+        Some(state) => vec![backwards(others).only(STATE, ":st", state.as_str())],
+        None => held.chain([others]).map(backwards).collect(),
+    }
+}
+
+/// One find per shard for what is held for an endpoint, the oldest first, after a place of one of them.
+pub(crate) fn find_held(
+    tenant: &TenantId,
+    endpoint: &EndpointId,
+    after: Option<&str>,
+) -> Vec<Find> {
+    // Nothing follows a round in a key, so this is the least that is greater.
+    let since = after.map_or_else(String::new, |after| format!("{after}#"));
+    (0..HELD_SHARDS)
+        .map(|shard| Find::forwards(&held_partition(tenant, endpoint, shard), &since, END))
+        .collect()
+}
+
+/// The place of an entry of `time` among those of its endpoint.
+pub(crate) fn held_place(item: &Item) -> Result<String, StoreError> {
+    Fields(item).text(TIME_SK).map(str::to_owned)
+}
+
+fn overdue_partition(shard: u8) -> String {
+    format!("HELD#{shard}")
+}
+
+/// One find per shard for what was to be held until `now` at most, the longest due first.
+pub(crate) fn find_overdue(now: Timestamp) -> Vec<Find> {
+    (0..OVERDUE_SHARDS)
+        .map(|shard| Find::due(&overdue_partition(shard), now))
+        .collect()
 }
 
 fn due_partition(shard: u8) -> String {

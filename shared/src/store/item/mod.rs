@@ -3,7 +3,8 @@
 //! | what | `pk` | `sk` | index `time`: `tpk`, `tsk` | index `due`: `dpk`, `dsk` |
 //! |---|---|---|---|---|
 //! | event | `T#<tenant>#E#<event>` | `E` | `T#<tenant>#<shard of 8>`, `<recorded>#<event>` | for a wallet client, until it is sent: `OUT#<shard of 16>`, `<recorded>#<event>` |
-//! | delivery, once tried | `T#<tenant>#E#<event>` | `D#<endpoint>#<round>` | parked, given up, expired, skipped or set aside: `F#<tenant>#<endpoint>`, `<first try, or when set aside>#<event>#<round>` | parked: `DUE#<shard of 16>`, `<due>#<event>` |
+//! | delivery, once tried | `T#<tenant>#E#<event>` | `D#<endpoint>#<round>` | parked, given up, expired, skipped or set aside: `F#<tenant>#<endpoint>`, held: `H#<tenant>#<endpoint>#<shard of 4>`; `<first try, or when held or set aside>#<event>#<round>` | parked: `DUE#<shard of 16>`, `<due>#<event>`; held: `HELD#<shard of 8>`, `<until>#<event>` |
+//! | breaker of an endpoint or wallet client | `T#<tenant>` | `BR#<endpoint>` | | while it is to be probed, or lets go what it held: `BRK`, `<when>#<tenant>#<endpoint>` |
 //! | intent | `T#<tenant>#I#<profile>#<account>#<invoice>` | `I` | `T#<tenant>#I#<shard of 8>`, `<opened>#<profile>#<account>#<invoice>` | while time moves its retries on: `IDUE#<shard of 16>`, `<due>` |
 //! | ledger of a token | `T#<tenant>#L#<sha256>` | `L` | | |
 //! | transaction of an anchor | `T#<tenant>#A#<transaction>` | `A` | | |
@@ -33,7 +34,7 @@
 //! | `d` | the body as JSON: text, or bytes where deflating made it smaller; of a message set aside: sealed bytes |
 //! | `sd` | in the place of `d` where the body is personal data: sealed bytes, deflated where that makes them smaller |
 //! | `v` | the version, one more with every write; `w`: what the last writer drew, to know its own write again |
-//! | `ttl` | when it expires, in seconds; intents and transactions that are open, lines and configuration have none, but a deleted tenant has |
+//! | `ttl` | when it expires, in seconds; intents and transactions that are open, lines, configuration and breakers that are not closed have none, but a deleted tenant has |
 //! | `ty` `rs` `st` | type, resource and state: what the index `time` carries; of a message set aside, `rs` is the tenant |
 //! | `ha` `so` `rc` `cf` | of an event: when it happened (ns), its source, its recipients, conflicting payloads |
 //! | `cr` | when it was made (ns) |
@@ -54,6 +55,7 @@
 //!
 //! Names are short because a write is billed by the kilobyte, names included.
 
+mod breaker;
 mod client;
 mod config;
 mod delivery;
@@ -64,6 +66,7 @@ mod line;
 mod quarantine;
 mod sealed;
 
+pub(crate) use breaker::*;
 pub(crate) use client::*;
 pub(crate) use config::*;
 pub(crate) use delivery::*;
@@ -253,6 +256,14 @@ impl Find {
             ],
             newest_first: true,
             consistent: false,
+        }
+    }
+
+    /// The entries of one partition of `time` from `since` on, before `until`, oldest first.
+    fn forwards(tpk: &str, since: &str, until: &str) -> Self {
+        Self {
+            newest_first: false,
+            ..Self::backwards(tpk, since, until)
         }
     }
 
