@@ -93,11 +93,8 @@ pub(super) fn clear(
 ) -> Timestamp {
     let allowed = ledger.allowed_from(earliest);
     match announced {
-        Some(announced)
-            if later(allowed, CLEAR_BEFORE) > announced
-                && allowed < later(announced, CLEAR_AFTER) =>
-        {
-            later(announced, CLEAR_AFTER)
+        Some(announced) if later(allowed, CLEAR_BEFORE) > announced => {
+            allowed.max(later(announced, CLEAR_AFTER))
         }
         Some(_) | None => allowed,
     }
