@@ -398,3 +398,7 @@ fn platforms(attempt: &Attempt) -> bool {
 fn later<T>(known: &Option<(Order, T)>, order: &Order) -> bool {
     known.as_ref().is_none_or(|(known, _)| order > known)
 }
+
+#[cfg(test)]
+#[path = "intent_tests.rs"]
+mod tests;

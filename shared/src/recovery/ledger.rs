@@ -101,3 +101,71 @@ impl TokenLedger {
             .map(|claim| claim.until)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recovery::parts::{at, key};
+
+    #[test]
+    fn a_token_is_another_invoices_until_its_time_is_over() {
+        let ledger = TokenLedger {
+            claim: Some(Claim {
+                intent: key("in_1"),
+                until: at(100),
+            }),
+            ..TokenLedger::default()
+        };
+        let cases = [
+            ("in_2", 99, Some(100)),
+            ("in_2", 100, None),
+            ("in_2", 101, None),
+            ("in_1", 99, None),
+            ("in_1", 101, None),
+        ];
+        for (invoice, now, want) in cases {
+            let until = ledger.claimed_until(&key(invoice), at(now));
+            assert_eq!(until, want.map(at), "{invoice} {now}");
+        }
+        let free = TokenLedger::default();
+        assert_eq!(free.claimed_until(&key("in_2"), at(0)), None);
+    }
+
+    #[test]
+    fn a_token_is_stopped_until_it_pays_again() {
+        let stopped = |paid_at: Option<i64>| TokenLedger {
+            stop: Some(Stop {
+                at: at(50),
+                code: "stolen_card".into(),
+            }),
+            paid_at: paid_at.map(at),
+            ..TokenLedger::default()
+        };
+        let cases = [
+            (stopped(None), true),
+            (stopped(Some(49)), true),
+            (stopped(Some(50)), true),
+            (stopped(Some(51)), false),
+            (TokenLedger::default(), false),
+        ];
+        for (ledger, want) in cases {
+            assert_eq!(ledger.is_stopped(), want, "{:?}", ledger.paid_at);
+        }
+    }
+
+    #[test]
+    fn tries_count_for_thirty_days_to_the_second() {
+        let days_30 = 30 * 24 * 3600;
+        let mut ledger = TokenLedger::default();
+        ledger.set(&key("in_1"), [at(0), at(1)], at(days_30));
+        let tries = |ledger: &TokenLedger| ledger.tries.values().flatten().count();
+        assert_eq!(tries(&ledger), 2);
+        ledger.set(&key("in_2"), [], at(days_30 + 1));
+        assert_eq!(tries(&ledger), 1);
+        assert_eq!(
+            ledger.tries.len(),
+            1,
+            "an invoice without tries is forgotten"
+        );
+    }
+}

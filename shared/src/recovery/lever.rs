@@ -170,3 +170,7 @@ pub fn pull(
         changed,
     }
 }
+
+#[cfg(test)]
+#[path = "lever_tests.rs"]
+mod tests;

@@ -122,4 +122,23 @@ mod tests {
             assert_eq!(Network::of_brand(brand), want, "{brand}");
         }
     }
+
+    #[test]
+    fn a_network_has_one_name_wherever_it_is_written() {
+        let cases = [
+            (Network::Visa, "visa"),
+            (Network::Mastercard, "mastercard"),
+            (Network::Amex, "amex"),
+            (Network::Discover, "discover"),
+            (Network::Diners, "diners"),
+            (Network::Jcb, "jcb"),
+            (Network::UnionPay, "union_pay"),
+            (Network::Unknown, "unknown"),
+        ];
+        for (network, name) in cases {
+            assert_eq!(network.as_str(), name);
+            let json = serde_json::to_string(&network).ok();
+            assert_eq!(json, Some(format!("\"{name}\"")));
+        }
+    }
 }

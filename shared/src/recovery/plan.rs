@@ -254,3 +254,7 @@ impl Intent {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

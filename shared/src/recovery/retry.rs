@@ -399,3 +399,7 @@ pub enum Recording {
     /// It does not take it, or could not be reached for as long as was tried: somebody must look.
     Failed,
 }
+
+#[cfg(test)]
+#[path = "retry_tests.rs"]
+mod tests;

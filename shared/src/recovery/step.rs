@@ -265,5 +265,8 @@ fn events(tenant: &TenantId, intent: &Intent, signal: &Signal, terms: &Terms) ->
 }
 
 #[cfg(test)]
+#[path = "step_tests.rs"]
+mod decisions;
+#[cfg(test)]
 #[path = "tests.rs"]
 mod tests;

@@ -117,3 +117,57 @@ impl Terms {
 fn seconds(count: u32) -> SignedDuration {
     SignedDuration::from_secs(i64::from(count))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usual_waits_are_those_that_are_published() {
+        let hours = [3, 3, 6, 6, 6, 9, 9, 9, 12, 12, 12, 18, 18, 18];
+        let usual = Terms::default();
+        let waits = (1..100).map_while(|tried| usual.wait(tried));
+        let want = hours.map(SignedDuration::from_hours);
+        assert_eq!(waits.collect::<Vec<_>>(), want);
+        assert_eq!(usual.wait(0), None, "nothing was charged");
+        assert_eq!(usual.wait(15), None);
+        let own = Terms {
+            ladder_s: Some(vec![60, 120]),
+            ..Terms::default()
+        };
+        let waits = (0..4).map(|tried| own.wait(tried).map(|wait| wait.as_secs()));
+        let want = [None, Some(60), Some(120), None];
+        assert_eq!(waits.collect::<Vec<_>>(), want);
+    }
+
+    #[test]
+    fn what_is_not_agreed_on_is_the_usual() {
+        let usual = Terms::default();
+        assert_eq!(usual.retry_window(), SignedDuration::from_hours(2));
+        assert_eq!(usual.grace_period(), None);
+        assert_eq!(usual.payment_account("gw_1"), "gw_1");
+        let agreed = Terms {
+            retry_window_s: Some(60),
+            grace_period_s: Some(90),
+            payment_accounts: BTreeMap::from([("gw_1".to_owned(), "acct_1".to_owned())]),
+            ..Terms::default()
+        };
+        assert_eq!(agreed.retry_window(), SignedDuration::from_secs(60));
+        let grace = agreed.grace_period();
+        assert_eq!(grace, Some(SignedDuration::from_secs(90)));
+        assert_eq!(agreed.payment_account("gw_1"), "acct_1");
+        assert_eq!(agreed.payment_account("gw_2"), "gw_2");
+    }
+
+    #[test]
+    fn a_mode_has_one_name_wherever_it_is_written() {
+        for (mode, name) in [
+            (Mode::Monitoring, "monitoring"),
+            (Mode::Cascading, "cascading"),
+        ] {
+            assert_eq!(mode.as_str(), name);
+            let json = serde_json::to_string(&mode).ok();
+            assert_eq!(json, Some(format!("\"{name}\"")));
+        }
+    }
+}

@@ -230,3 +230,7 @@ fn limit(reason: EndReason) -> Option<Limit> {
 fn json<T: serde::Serialize>(payload: &T) -> Json {
     Json::of(payload).expect("a payload of texts, integers and times always has a JSON form")
 }
+
+#[cfg(test)]
+#[path = "told_tests.rs"]
+mod tests;
