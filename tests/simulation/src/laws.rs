@@ -14,6 +14,7 @@ use shared::store::Deliveries;
 use shared::store::Events;
 use shared::store::dynamo::DynamoStore;
 
+use crate::acts::Outsiders;
 use crate::cluster::Cluster;
 use crate::nature::Nature;
 use crate::outside::Arrival;
@@ -27,7 +28,7 @@ const FRESH: SignedDuration = SignedDuration::from_secs(5);
 ///
 /// # Errors
 /// If the table can't be read.
-pub async fn check(cluster: &Arc<Cluster>, stage: &Stage, log: &Log) -> Result<()> {
+pub async fn check(cluster: &Arc<Cluster>, stage: &Stage, outsiders: &Outsiders) -> Result<()> {
     cluster.nature.tell(|| "-- at rest".to_owned());
     let nature = &cluster.nature;
     nature.check("everything settles", cluster.is_settled()?, || {
@@ -35,28 +36,17 @@ pub async fn check(cluster: &Arc<Cluster>, stage: &Stage, log: &Log) -> Result<(
             .map(|queue| format!("{} {}", queue.as_str(), cluster.lines.queues.len(queue)));
         format!("{queues:?}, next due {:?}", cluster.next_due())
     });
-    let store = cluster.store()?;
-    let arrivals = Arrivals::sorted(nature, stage, &cluster.outside.arrivals());
-    let mut recorded = BTreeSet::new();
-    let mut shortfall = 0;
-    for published in log.all() {
-        let met = check_published(nature, &store, stage, &arrivals, &published).await?;
-        recorded.insert((
-            published.meant.tenant.to_owned(),
-            published.meant.id.clone(),
-        ));
-        shortfall += met;
+    let mut arrivals = Arrivals::sorted(nature, stage, &cluster.outside.arrivals());
+    outsiders.check(&mut arrivals).await?;
+    for (url, event) in arrivals.sorted.keys() {
+        let known = (tenant_of(stage, url).to_owned(), event.clone());
+        nature.check(
+            "what arrives was accepted",
+            arrivals.known.contains(&known),
+            || format!("{known:?}"),
+        );
     }
-    for (tenant, event) in arrivals
-        .0
-        .keys()
-        .map(|(url, event)| (tenant_of(stage, url), event))
-    {
-        let is_known = recorded.contains(&(tenant.to_owned(), event.clone()));
-        nature.check("what arrives was accepted", is_known, || {
-            format!("{tenant} {event}")
-        });
-    }
+    let shortfall = arrivals.shortfall;
     let most = nature.interruptions() * 10 + nature.counts().faults.values().sum::<u64>();
     nature.check("tries recorded are tries made", shortfall <= most, || {
         format!("{shortfall} tries are not recorded, {most} can be explained")
@@ -67,15 +57,45 @@ pub async fn check(cluster: &Arc<Cluster>, stage: &Stage, log: &Log) -> Result<(
     Ok(())
 }
 
+/// Checks what became of what payment backends published.
+///
+/// # Errors
+/// If the table can't be read.
+pub async fn check_all_published(
+    cluster: &Cluster,
+    stage: &Stage,
+    arrivals: &mut Arrivals,
+    log: &Log,
+) -> Result<()> {
+    let store = cluster.store()?;
+    for published in log.all() {
+        let (tenant, id) = (published.meant.tenant, &published.meant.id);
+        arrivals.know(tenant, id);
+        let short = check_published(&cluster.nature, &store, stage, arrivals, &published).await?;
+        arrivals.shortfall += short;
+    }
+    Ok(())
+}
+
 fn tenant_of<'a>(stage: &'a Stage, url: &str) -> &'a str {
     let receiver = stage.receivers.iter().find(|it| it.url == url);
     receiver.map_or("", |receiver| receiver.tenant)
 }
 
-/// What arrived, by URL and event.
-struct Arrivals(BTreeMap<(String, String), Vec<Arrival>>);
+/// What arrived, by URL and event, and what of it is known to have been accepted.
+pub struct Arrivals {
+    sorted: BTreeMap<(String, String), Vec<Arrival>>,
+    known: BTreeSet<(String, String)>,
+    /// How many tries were made that are not recorded.
+    pub shortfall: u64,
+}
 
 impl Arrivals {
+    /// Notes that an event of a tenant is a right one.
+    pub fn know(&mut self, tenant: &str, event: &str) {
+        self.known.insert((tenant.to_owned(), event.to_owned()));
+    }
+
     fn sorted(nature: &Nature, stage: &Stage, all: &[Arrival]) -> Self {
         let mut sorted = BTreeMap::<_, Vec<_>>::new();
         for arrival in all {
@@ -92,12 +112,18 @@ impl Arrivals {
                 sorted.entry(key).or_default().push(arrival.clone());
             }
         }
-        Self(sorted)
+        Self {
+            sorted,
+            known: BTreeSet::new(),
+            shortfall: 0,
+        }
     }
 
-    fn of(&self, receiver: &Receiver, event: &str) -> &[Arrival] {
+    /// The requests that carried an event to a receiver.
+    #[must_use]
+    pub fn of(&self, receiver: &Receiver, event: &str) -> &[Arrival] {
         let key = (receiver.url.clone(), event.to_owned());
-        self.0.get(&key).map_or(&[], Vec::as_slice)
+        self.sorted.get(&key).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -191,6 +217,10 @@ async fn check_published(
                 arrivals.of(receiver, &meant.id),
                 delivery,
                 &name,
+                match meant.event_type {
+                    "outgoing_payment.created" => Ends::WithAWindow,
+                    _ => Ends::Usually,
+                },
             )?;
         }
     }
@@ -207,12 +237,28 @@ async fn check_published(
     Ok(shortfall)
 }
 
-fn check_delivery(
+/// How a delivery may end beside being delivered and given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ends {
+    /// Not otherwise.
+    Usually,
+    /// After a time it is of no use.
+    WithAWindow,
+    /// And what it says may be so no more.
+    WithAGuard,
+}
+
+/// Checks what became of one delivery. Answers how many tries were made that are not recorded.
+///
+/// # Errors
+/// If there are more tries than numbers.
+pub fn check_delivery(
     nature: &Nature,
     receiver: &Receiver,
     arrivals: &[Arrival],
     delivery: &Delivery,
     name: &str,
+    ends: Ends,
 ) -> Result<u64> {
     let answered = arrivals.iter().any(|it| it.status == Some(200));
     let shown = || {
@@ -239,8 +285,13 @@ fn check_delivery(
         }
         State::Expired => {
             nature.count("deliveries that expired", 1);
-            let has_window = name.contains("outgoing_payment.created");
+            let has_window = ends != Ends::Usually;
             nature.check("only what has a window expires", has_window, shown);
+        }
+        State::Superseded => {
+            nature.count("deliveries that were superseded", 1);
+            let has_guard = ends == Ends::WithAGuard;
+            nature.check("only what has a guard is superseded", has_guard, shown);
         }
         _ => nature.check("nothing ends otherwise", false, shown),
     }
@@ -252,7 +303,7 @@ fn check_delivery(
     );
     nature.check(
         "without faults nothing comes twice",
-        !nature.is_fair() || made == 1,
+        !nature.is_fair() || made <= 1,
         shown,
     );
     let taken = arrivals.iter().filter(|it| it.taken).count();

@@ -1,6 +1,7 @@
 //! Payrelay under all that can go wrong, on a driven clock: one seed is one run of several copies of the whole `World`, and
 //! what holds in every run is a law that is checked.
 
+pub mod acts;
 pub mod campaign;
 pub mod chance;
 pub mod cluster;
@@ -14,6 +15,7 @@ pub mod overload;
 pub mod process;
 pub mod publish;
 pub mod queues;
+pub mod recovery;
 pub mod run;
 pub mod shrink;
 pub mod stage;

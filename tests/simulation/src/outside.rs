@@ -9,6 +9,7 @@ use http::HeaderMap;
 use jiff::{SignedDuration, Timestamp};
 use shared::delivery::{Failure, Outcome, Request};
 use shared::transport::{Answer, Call, Caller, Transport};
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::chance::Chance;
 use crate::defects::Defect;
@@ -66,6 +67,7 @@ pub struct Outside {
     receivers: Mutex<BTreeMap<String, Receiver>>,
     arrivals: Mutex<Vec<Arrival>>,
     apis: Mutex<Vec<(String, Arc<dyn Caller>)>>,
+    ears: Mutex<BTreeMap<String, UnboundedSender<Arrival>>>,
 }
 
 fn lock<T>(it: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -81,12 +83,18 @@ impl Outside {
             receivers: Mutex::default(),
             arrivals: Mutex::default(),
             apis: Mutex::default(),
+            ears: Mutex::default(),
         }
     }
 
     /// Has calls to URLs that begin so answered by `api`.
     pub fn serve(&self, prefix: &str, api: Arc<dyn Caller>) {
         lock(&self.apis).push((prefix.to_owned(), api));
+    }
+
+    /// Hands on what the receiver at this URL takes, so that somebody acts on it.
+    pub fn hear(&self, url: &str, ear: UnboundedSender<Arrival>) {
+        lock(&self.ears).insert(url.to_owned(), ear);
     }
 
     fn api(&self, url: &str) -> Option<Arc<dyn Caller>> {
@@ -160,7 +168,7 @@ impl Outside {
         let at = self.nature.now();
         let mood = self.mood(&request.url);
         let note = |taken, status| {
-            lock(&self.arrivals).push(Arrival {
+            let arrival = Arrival {
                 at,
                 url: request.url.clone(),
                 headers: request.headers.clone(),
@@ -171,7 +179,11 @@ impl Outside {
                     Mood::AsksToWait(seconds) => seconds,
                     _ => 0,
                 },
-            });
+            };
+            if let Some(ear) = lock(&self.ears).get(&request.url).filter(|_| taken) {
+                let _nobody_listens = ear.send(arrival.clone());
+            }
+            lock(&self.arrivals).push(arrival);
             self.nature.tell(|| {
                 let id = request
                     .headers

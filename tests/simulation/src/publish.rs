@@ -112,18 +112,14 @@ impl Log {
 pub async fn publish(cluster: Arc<Cluster>, stage: Arc<Stage>, log: Arc<Log>, meant: Meant) {
     let chance = &cluster.nature.chance;
     pass(std::time::Duration::from_millis(meant.after_ms)).await;
-    let place = TENANTS.iter().position(|tenant| *tenant == meant.tenant);
-    let key = place.and_then(|place| stage.keys.get(place));
+    let key = stage.key(meant.tenant);
     let once = async || {
         let body = json!({ "id": meant.id, "type": meant.event_type, "data": meant.data });
         let request = Request::builder()
             .method("POST")
             .uri(format!("/v1/tenants/{}/events", meant.tenant))
             .header("content-type", "application/json")
-            .header(
-                "authorization",
-                format!("Bearer {}", key.map_or("", String::as_str)),
-            );
+            .header("authorization", format!("Bearer {key}"));
         cluster
             .send(request.body(Body::from(body.to_string())).ok()?)
             .await

@@ -9,11 +9,11 @@ use jiff::SignedDuration;
 use shared::time::{later, until};
 use tokio::task::JoinSet;
 
+use crate::acts::{self, Outsiders};
 use crate::cluster::Cluster;
 use crate::defects::Defect;
 use crate::laws;
 use crate::nature::{Counts, Nature, Violation, pass};
-use crate::publish::{self, Log};
 use crate::template::{Template, runtime};
 use crate::weather::{Fault, Weather};
 
@@ -92,29 +92,23 @@ async fn play(options: &Options, template: &Template) -> Result<Report> {
     nature.set_calm(false);
     let for_faults = until(nature.now(), stage.calm);
     let for_faults = u64::try_from(for_faults.as_millis()).unwrap_or_default();
-    let mut plan = publish::plan(seed, for_faults);
+    let mut plan = acts::plan(seed, for_faults);
     let acts = plan.len();
     plan.truncate(options.acts.unwrap_or(usize::MAX));
-    let log = Arc::new(Log::default());
-    let mut actors = JoinSet::new();
-    for meant in plan {
-        actors.spawn(publish::publish(
-            cluster.clone(),
-            stage.clone(),
-            log.clone(),
-            meant,
-        ));
+    let mut outsiders = Outsiders::new(seed, &cluster, &stage);
+    for act in plan {
+        outsiders.begin(act);
     }
     pass(Duration::from_millis(for_faults)).await;
     nature.set_calm(true);
     let rest = later(nature.now(), REST_WITHIN);
-    while actors.join_next().await.is_some() {}
+    outsiders.done().await;
     let mut pause = Duration::from_secs(20);
-    while !cluster.is_settled()? && nature.now() < rest {
+    while !(cluster.is_settled()? && outsiders.are_idle()) && nature.now() < rest {
         pass(pause).await;
         pause = (pause * 2).min(Duration::from_secs(600));
     }
-    laws::check(&cluster, &stage, &log).await?;
+    laws::check(&cluster, &stage, &outsiders).await?;
     let lasted = nature.now().duration_since(began);
     copies.shutdown().await;
     let counts = nature.counts().clone();

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::chance::Chance;
 use crate::cluster::Cluster;
 use crate::outside::Mood;
+use crate::recovery;
 
 /// The tenants. They have receivers and events of the same names.
 pub const TENANTS: [&str; 2] = ["amber", "birch"];
@@ -120,6 +121,10 @@ impl Stage {
                 cluster.operator("PUT", &path, &receiver.settings()).await?;
                 receivers.push(receiver);
             }
+            for (account, settings) in recovery::accounts(tenant) {
+                let path = format!("{path}/{account}");
+                cluster.operator("PUT", &path, &settings).await?;
+            }
             let made = cluster
                 .operator("POST", &format!("{path}/keys"), &json!({}))
                 .await?;
@@ -149,6 +154,14 @@ impl Stage {
             outside.place(&receiver.url, &chance, self.calm, end);
         }
         self
+    }
+
+    /// The key of a tenant.
+    #[must_use]
+    pub fn key(&self, tenant: &str) -> &str {
+        let place = TENANTS.iter().position(|it| *it == tenant);
+        let key = place.and_then(|place| self.keys.get(place));
+        key.map_or("", String::as_str)
     }
 
     /// The receivers of a tenant that play a role.

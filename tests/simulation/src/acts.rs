@@ -1,0 +1,116 @@
+//! What comes from outside in a run, of all kinds, in one order: a run can be cut short anywhere, and stays the same until
+//! then.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use tokio::task::JoinSet;
+
+use crate::chance::Chance;
+use crate::cluster::Cluster;
+use crate::laws::{self, Arrivals};
+use crate::publish::{self, Log};
+use crate::recovery::{self, Books};
+use crate::stage::Stage;
+
+/// Something that somebody outside does.
+#[derive(Debug, Clone)]
+pub enum Act {
+    /// A payment backend publishes an event.
+    Publish(publish::Meant),
+    /// Something happens to an invoice at its billing platform.
+    Bill(recovery::Billed),
+}
+
+impl Act {
+    fn after_ms(&self) -> u64 {
+        match self {
+            Self::Publish(meant) => meant.after_ms,
+            Self::Bill(billed) => billed.after_ms,
+        }
+    }
+}
+
+/// What is done in a run, in its order. Most runs have one kind of work, so that they are small; some have all.
+#[must_use]
+pub fn plan(seed: u64, calm_ms: u64) -> Vec<Act> {
+    let chance = Chance::new(seed, 5);
+    let (publish, recovery) = match chance.between(0, 99) {
+        0..50 => (true, false),
+        50..90 => (false, true),
+        _ => (true, true),
+    };
+    let mut acts = Vec::new();
+    if publish {
+        let meant = publish::plan(seed, calm_ms).into_iter();
+        acts.extend(meant.map(Act::Publish));
+    }
+    if recovery {
+        let billed = recovery::plan(seed, calm_ms).into_iter();
+        acts.extend(billed.map(Act::Bill));
+    }
+    acts.sort_by_key(Act::after_ms);
+    acts
+}
+
+/// Everybody outside, with the notes of what they did.
+pub struct Outsiders {
+    cluster: Arc<Cluster>,
+    stage: Arc<Stage>,
+    log: Arc<Log>,
+    books: Arc<Books>,
+    acting: JoinSet<()>,
+}
+
+impl Outsiders {
+    /// Nobody has done anything yet; who only reacts is at work.
+    #[must_use]
+    pub fn new(seed: u64, cluster: &Arc<Cluster>, stage: &Arc<Stage>) -> Self {
+        let books = Arc::new(Books::new(seed, cluster.nature.clone()));
+        recovery::open(cluster, stage, &books);
+        Self {
+            cluster: cluster.clone(),
+            stage: stage.clone(),
+            log: Arc::default(),
+            books,
+            acting: JoinSet::new(),
+        }
+    }
+
+    /// Has somebody do this in its time.
+    pub fn begin(&mut self, act: Act) {
+        let (cluster, stage) = (self.cluster.clone(), self.stage.clone());
+        match act {
+            Act::Publish(meant) => {
+                let log = self.log.clone();
+                self.acting
+                    .spawn(publish::publish(cluster, stage, log, meant));
+            }
+            Act::Bill(billed) => {
+                let books = self.books.clone();
+                self.acting
+                    .spawn(recovery::bill(cluster, stage, books, billed));
+            }
+        }
+    }
+
+    /// Waits until all that was planned is done.
+    pub async fn done(&mut self) {
+        while self.acting.join_next().await.is_some() {}
+    }
+
+    /// Whether nobody reacts to anything at the moment.
+    #[must_use]
+    pub fn are_idle(&self) -> bool {
+        self.books.is_idle()
+    }
+
+    /// Checks what came of it all.
+    ///
+    /// # Errors
+    /// If the table can't be read.
+    pub async fn check(&self, arrivals: &mut Arrivals) -> Result<()> {
+        laws::check_all_published(&self.cluster, &self.stage, arrivals, &self.log).await?;
+        recovery::check(&self.cluster, &self.stage, arrivals, &self.books).await
+    }
+}
