@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use tokio::task::JoinSet;
 
+use crate::anchor::{self, Business, Stories};
 use crate::chance::Chance;
 use crate::cluster::Cluster;
 use crate::laws::{self, Arrivals};
@@ -20,6 +21,8 @@ pub enum Act {
     Publish(publish::Meant),
     /// Something happens to an invoice at its billing platform.
     Bill(recovery::Billed),
+    /// A business server says something of a customer, or puts a transaction.
+    Tell(anchor::Step),
 }
 
 impl Act {
@@ -27,6 +30,7 @@ impl Act {
         match self {
             Self::Publish(meant) => meant.after_ms,
             Self::Bill(billed) => billed.after_ms,
+            Self::Tell(step) => step.after_ms,
         }
     }
 }
@@ -35,10 +39,11 @@ impl Act {
 #[must_use]
 pub fn plan(seed: u64, calm_ms: u64) -> Vec<Act> {
     let chance = Chance::new(seed, 5);
-    let (publish, recovery) = match chance.between(0, 99) {
-        0..50 => (true, false),
-        50..90 => (false, true),
-        _ => (true, true),
+    let (publish, recovery, anchor) = match chance.between(0, 99) {
+        0..35 => (true, false, false),
+        35..65 => (false, true, false),
+        65..95 => (false, false, true),
+        _ => (true, true, true),
     };
     let mut acts = Vec::new();
     if publish {
@@ -48,6 +53,9 @@ pub fn plan(seed: u64, calm_ms: u64) -> Vec<Act> {
     if recovery {
         let billed = recovery::plan(seed, calm_ms).into_iter();
         acts.extend(billed.map(Act::Bill));
+    }
+    if anchor {
+        acts.extend(anchor::plan(seed, calm_ms).into_iter().map(Act::Tell));
     }
     acts.sort_by_key(Act::after_ms);
     acts
@@ -59,6 +67,8 @@ pub struct Outsiders {
     stage: Arc<Stage>,
     log: Arc<Log>,
     books: Arc<Books>,
+    business: Arc<Business>,
+    stories: Arc<Stories>,
     acting: JoinSet<()>,
 }
 
@@ -68,11 +78,15 @@ impl Outsiders {
     pub fn new(seed: u64, cluster: &Arc<Cluster>, stage: &Arc<Stage>) -> Self {
         let books = Arc::new(Books::new(seed, cluster.nature.clone()));
         recovery::open(cluster, stage, &books);
+        let business = Arc::new(Business::new(cluster.nature.clone()));
+        cluster.outside.serve("https://business.", business.clone());
         Self {
             cluster: cluster.clone(),
             stage: stage.clone(),
             log: Arc::default(),
             books,
+            business,
+            stories: Arc::default(),
             acting: JoinSet::new(),
         }
     }
@@ -90,6 +104,11 @@ impl Outsiders {
                 let books = self.books.clone();
                 self.acting
                     .spawn(recovery::bill(cluster, stage, books, billed));
+            }
+            Act::Tell(step) => {
+                let (business, stories) = (self.business.clone(), self.stories.clone());
+                self.acting
+                    .spawn(anchor::tell(cluster, stage, business, stories, step));
             }
         }
     }
@@ -111,6 +130,7 @@ impl Outsiders {
     /// If the table can't be read.
     pub async fn check(&self, arrivals: &mut Arrivals) -> Result<()> {
         laws::check_all_published(&self.cluster, &self.stage, arrivals, &self.log).await?;
-        recovery::check(&self.cluster, &self.stage, arrivals, &self.books).await
+        recovery::check(&self.cluster, &self.stage, arrivals, &self.books).await?;
+        anchor::check(&self.cluster, &self.stage, arrivals, &self.stories).await
     }
 }

@@ -61,10 +61,18 @@ defects! {
     HoldForgotten => "hold-forgotten",
     /// A delivery goes to the endpoint of that name of another tenant.
     TenantMixedUp => "tenant-mixed-up",
+    /// How often an invoice may be charged is not read.
+    CeilingForgotten => "ceiling-forgotten",
+    /// The waits before retries are read as half of what they are.
+    WaitsHalved => "waits-halved",
+    /// Whether a merchant is still to charge is looked up in what was read a minute ago.
+    GuardReadStale => "guard-read-stale",
     /// What an anchor's write is to send has no entry in the outbox.
     OutboxForgotten => "outbox-forgotten",
     /// How far a line is settled is not kept.
     CursorForgotten => "cursor-forgotten",
+    /// Now and then a transaction is answered that was not made.
+    TransactionsBuffered => "transactions-buffered",
     /// The last write of a transaction is missing.
     TransactionTorn => "transaction-torn",
 }
@@ -144,6 +152,9 @@ impl Bent {
             return Self::Asked(body);
         };
         if operation == "TransactWriteItems" {
+            if defect == Defect::TransactionsBuffered && nature.chance.percent(5) {
+                return Self::Answered("{}".to_owned());
+            }
             let writes = request
                 .get_mut("TransactItems")
                 .and_then(Value::as_array_mut);
@@ -161,6 +172,11 @@ impl Bent {
             }
             return Self::Asked(request.to_string());
         }
+        if operation == "GetItem"
+            && let Some(stale) = nature.recall(&body)
+        {
+            return Self::Answered(stale);
+        }
         let sk = request.pointer("/Item/sk/S").and_then(Value::as_str);
         let sk = sk.unwrap_or_default().to_owned();
         let is_lost = match defect {
@@ -176,6 +192,48 @@ impl Bent {
             _ => Self::Asked(body),
         }
     }
+}
+
+impl Bent {
+    /// What the table answered to what it was asked, as the defect of the run has it read.
+    pub fn answer(process: &Process, asked: &str, answer: String) -> String {
+        let nature = &process.nature;
+        let Some(defect) = nature.defect else {
+            return answer;
+        };
+        let is_one =
+            |sk: &str| parsed(asked).is_some_and(|it| it.pointer("/Key/sk/S") == Some(&sk.into()));
+        match defect {
+            Defect::GuardReadStale if is_one("I") => {
+                nature.remember(asked, &answer);
+                answer
+            }
+            Defect::CeilingForgotten | Defect::WaitsHalved if is_one("BA") => {
+                let Some(mut read) = parsed(&answer) else {
+                    return answer;
+                };
+                let _is_bent = in_body(&mut read, |body| misread(defect, body));
+                read.to_string()
+            }
+            _ => answer,
+        }
+    }
+}
+
+/// Bends what an account agreed on.
+fn misread(defect: Defect, account: &mut Value) -> bool {
+    let terms = account.pointer_mut("/settings/terms");
+    let Some(terms) = terms.and_then(Value::as_object_mut) else {
+        return false;
+    };
+    if defect == Defect::CeilingForgotten {
+        return terms.remove("max_retry_count").is_some();
+    }
+    let ladder = terms.get_mut("ladder_s").and_then(Value::as_array_mut);
+    for step in ladder.into_iter().flatten() {
+        *step = (step.as_u64().unwrap_or_default() / 2).into();
+    }
+    true
 }
 
 /// Bends the writing of an item; answers whether it did.

@@ -2,6 +2,7 @@
 //! what holds in every run is a law that is checked.
 
 pub mod acts;
+pub mod anchor;
 pub mod campaign;
 pub mod chance;
 pub mod cluster;

@@ -97,6 +97,7 @@ pub struct Nature {
     violations: Mutex<Vec<Violation>>,
     trace: Option<Mutex<String>>,
     first: Mutex<BTreeMap<(String, Bytes), Request>>,
+    answers: Mutex<BTreeMap<String, (Timestamp, String)>>,
 }
 
 impl Nature {
@@ -115,6 +116,7 @@ impl Nature {
             violations: Mutex::default(),
             trace: traced.then(Mutex::default),
             first: Mutex::default(),
+            answers: Mutex::default(),
         }
     }
 
@@ -227,6 +229,20 @@ impl Nature {
         let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (request.url.clone(), request.body.clone());
         first.entry(key).or_insert(request).clone()
+    }
+
+    /// Keeps an answer for the next minute.
+    pub fn remember(&self, asked: &str, answer: &str) {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.insert(asked.to_owned(), (self.now(), answer.to_owned()));
+    }
+
+    /// What was answered to this within the last minute, if that was kept.
+    #[must_use]
+    pub fn recall(&self, asked: &str) -> Option<String> {
+        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, answer) = answers.get(asked)?;
+        (self.now().duration_since(*at) < SignedDuration::from_mins(1)).then(|| answer.clone())
     }
 
     /// What was counted.

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use crate::anchor;
 use crate::chance::Chance;
 use crate::cluster::Cluster;
 use crate::outside::Mood;
@@ -21,6 +22,8 @@ pub enum Scheme {
     Rafiki,
     /// Standard Webhooks.
     Standard,
+    /// As SEP-12 has it; the secret is the public key.
+    Stellar,
 }
 
 /// A receiver of deliveries.
@@ -62,6 +65,7 @@ impl Receiver {
                 };
                 format!("whsec_{mark}AwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
             }
+            Scheme::Stellar => String::new(),
         };
         Self {
             tenant,
@@ -79,12 +83,36 @@ impl Receiver {
         let scheme = match self.scheme {
             Scheme::Rafiki => "rafiki",
             Scheme::Standard => "standard-webhooks",
+            Scheme::Stellar => "stellar",
         };
         json!({
             "url": self.url, "role": self.role, "scheme": scheme, "secrets": [self.secret],
             "retry": { "policy": "ladder", "waits_s": self.waits_s },
         })
     }
+}
+
+/// Sets up the anchor of a tenant; answers its wallets, one for each URL.
+async fn set_anchor(cluster: &Arc<Cluster>, tenant: &'static str) -> Result<Vec<Receiver>> {
+    let mut public = None;
+    for (path, body) in anchor::settings(tenant) {
+        let path = format!("/v1/tenants/{tenant}/{path}");
+        let answer = cluster.operator("PUT", &path, &body).await?;
+        let key = answer.get("public_key").and_then(Value::as_str);
+        public = public.or(key.map(str::to_owned));
+    }
+    let public = public.context("a new signing key is shown")?;
+    let wallets = anchor::wallets(tenant).into_iter();
+    let wallets = wallets.map(|(client, url)| Receiver {
+        url,
+        secret: public.clone(),
+        ..Receiver::new(
+            tenant,
+            (client, "wallet", Scheme::Stellar),
+            &anchor::WAITS_S,
+        )
+    });
+    Ok(wallets.collect())
 }
 
 /// Who takes part.
@@ -125,6 +153,7 @@ impl Stage {
                 let path = format!("{path}/{account}");
                 cluster.operator("PUT", &path, &settings).await?;
             }
+            receivers.extend(set_anchor(cluster, tenant).await?);
             let made = cluster
                 .operator("POST", &format!("{path}/keys"), &json!({}))
                 .await?;

@@ -71,7 +71,8 @@ impl HttpConnector for Direct {
                 None => String::from_utf8_lossy(&body).into_owned(),
             };
             let answer = match Bent::request(&process, &operation, body) {
-                Bent::Asked(body) => carry_out(&database, &operation, &body),
+                Bent::Asked(body) => carry_out(&database, &operation, &body)
+                    .map(|answer| Bent::answer(&process, &body, answer)),
                 Bent::Answered(answer) => Ok(answer),
             };
             process.nature.count("requests to the table", 1);

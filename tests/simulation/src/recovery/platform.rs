@@ -105,7 +105,7 @@ pub(super) fn webhook(
         "next_payment_attempt": null,
     });
     drop(kept);
-    told_by_webhook(invoice, (said, event_type, rank), charge, object, name, at)
+    told_by_webhook(invoice, (said, event_type, rank), charge, &object, name, at)
 }
 
 /// The webhook of an invoice that the platform was told to take for paid: it names no charge.
@@ -116,14 +116,14 @@ pub(super) fn paid_out_of_band(invoice: &Invoice, at: Timestamp) -> Telling {
         "payment_intent": null, "next_payment_attempt": null,
     });
     let kind = (Said::Paid, "invoice.paid", 2);
-    told_by_webhook(invoice, kind, None, object, "out_of_band", at)
+    told_by_webhook(invoice, kind, None, &object, "out_of_band", at)
 }
 
 fn told_by_webhook(
     invoice: &Invoice,
     (said, event_type, rank): (Said, &str, u8),
     charge: Option<String>,
-    object: Value,
+    object: &Value,
     name: &str,
     at: Timestamp,
 ) -> Telling {
