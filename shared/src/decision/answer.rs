@@ -47,8 +47,7 @@ fn because(failure: Failure) -> Because {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Acceptance {
-    #[serde(rename = "decision")]
-    _decision: Verdict,
+    decision: Verdict,
     #[serde(default)]
     reason: Option<String>,
     #[serde(default, deserialize_with = "said")]
@@ -73,12 +72,19 @@ fn said<'de, D: Deserializer<'de>>(given: D) -> Result<Said, D::Error> {
 
 /// The decision that an ASE's answer is, or what is wrong with the answer.
 fn judge(question: &Question, answer: &str) -> Result<Decision, String> {
+    // White space that JSON does not know is let pass, of a rejection too.
+    let answer = answer.trim();
     let (reason, incoming_amount, verdict) = match rejection(answer) {
         Some(reason) => (reason, None, Verdict::Rejected),
         None => {
-            let accepted: Acceptance = object(answer.trim()).map_err(|wrong| wrong.to_string())?;
-            let amount = agreed(question, accepted.incoming_amount)?;
-            (accepted.reason, amount, Verdict::Accepted)
+            let told: Acceptance = object(answer).map_err(|wrong| wrong.to_string())?;
+            match told.decision {
+                Verdict::Accepted => {
+                    let amount = agreed(question, told.incoming_amount)?;
+                    (told.reason, amount, Verdict::Accepted)
+                }
+                Verdict::Rejected => (told.reason, None, Verdict::Rejected),
+            }
         }
     };
     Ok(Decision {

@@ -411,6 +411,24 @@ fn without_an_answer_the_policy_decides_and_says_why() {
 }
 
 #[test]
+fn a_rejection_is_one_whatever_stands_around_it() {
+    let accept = Policy {
+        on_failure: OnFailure::Accept,
+        ..Policy::default()
+    };
+    for asked in [creation(json!({})), partial(json!({}))] {
+        for around in [
+            "", " ", "\n", "\u{b}", "\u{c}", "\u{85}", "\u{a0}", "\u{3000}",
+        ] {
+            let answer = format!("{around}{{\"decision\":\"rejected\"}}{around}");
+            let got = conclude(&question(&asked), &answered(200, &answer), accept);
+            let want = json!({"decision": "rejected", "by": "ase"});
+            assert_eq!(shown(&got), want, "{answer:?}");
+        }
+    }
+}
+
+#[test]
 fn a_kept_decision_is_found_again_by_the_same_question_only() {
     let tenant = TenantId::parse("acme").expect("a valid id");
     let asked = question(&creation(json!({})));
