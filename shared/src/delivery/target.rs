@@ -218,11 +218,15 @@ fn form(url: &Url) -> Result<(), TargetError> {
 }
 
 fn is_public_name(name: &str) -> bool {
-    let name = name.trim_end_matches('.');
-    name.contains('.')
-        && ![".local", ".internal", ".localhost"]
-            .iter()
-            .any(|suffix| name.ends_with(suffix))
+    // One dot at the end names the root. With two of them an address is none to the parser, and might be to a resolver.
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let mut labels = name.rsplit('.');
+    let top = labels.next().unwrap_or_default();
+    let numeric = top.bytes().all(|byte| byte.is_ascii_digit());
+    !numeric
+        && !["local", "internal", "localhost"].contains(&top)
+        && name.contains('.')
+        && labels.all(|label| !label.is_empty())
 }
 
 #[cfg(test)]
@@ -368,6 +372,12 @@ mod tests {
             ("https://db.internal/", Err(Host)),
             ("https://printer.local/", Err(Host)),
             ("https://intranet/", Err(Host)),
+            ("https://shop.example./hook", Ok(())),
+            ("https://shop.example../hook", Err(Host)),
+            ("https://shop..example/hook", Err(Host)),
+            ("https://.shop.example/hook", Err(Host)),
+            ("https://127.0.0.1../", Err(Host)),
+            ("https://169.254.169.254../latest/meta-data", Err(Host)),
             ("https://127.0.0.1/", Err(Address)),
             ("https://127.0.0.1./", Err(Address)),
             ("https://2130706433/", Err(Address)),
