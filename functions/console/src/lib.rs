@@ -8,6 +8,7 @@
 
 pub mod auth;
 pub mod complaint;
+mod cursor;
 pub mod handler;
 pub mod openapi;
 pub mod reply;

@@ -11,9 +11,10 @@ use shared::store::{Undelivered, UndeliveredQuery};
 
 use super::App;
 use crate::auth::Within;
+use crate::cursor;
 use crate::handler::Route;
 use crate::reply::Refusal;
-use crate::request::{Id, Query, from_cursor, given, limit, time, to_cursor};
+use crate::request::{Id, Query, from_cursor, given, limit, time};
 use crate::view::{EndpointDeliveryView, List};
 
 pub(crate) fn routes() -> Vec<Route> {
@@ -83,6 +84,6 @@ pub(crate) async fn undelivered(
         .await?;
     Ok(Json(List {
         data: page.items.iter().map(EndpointDeliveryView::from).collect(),
-        next_cursor: page.next.as_deref().map(to_cursor),
+        next_cursor: page.next.as_deref().map(cursor::write),
     }))
 }

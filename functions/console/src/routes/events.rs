@@ -21,9 +21,10 @@ use shared::store::{Cursor, EventQuery, EventRecord, EventSummary, StoreError};
 
 use super::App;
 use crate::auth::{Existing, Within, WithinBy};
+use crate::cursor::{read_event, write_event};
 use crate::handler::{Console, Route};
 use crate::reply::Refusal;
-use crate::request::{Id, Query, bad_cursor, from_cursor, given, limit, time, to_cursor};
+use crate::request::{Id, Query, bad_cursor, given, limit, time};
 use crate::standing::{Reason, Standing, latest, standing};
 use crate::view::{EventSummaryView, EventView, List, ReplayView};
 
@@ -94,7 +95,9 @@ impl EventsAsked {
             resource: given(&self.resource).map(str::to_owned),
             since: time("since", &self.since)?,
             until: time("until", &self.until)?,
-            cursor: given(&self.cursor).map(read_cursor).transpose()?,
+            cursor: given(&self.cursor)
+                .map(|cursor| read_event(cursor).ok_or_else(bad_cursor))
+                .transpose()?,
             limit: limit(&self.limit)?,
         };
         Ok((query, state))
@@ -109,19 +112,6 @@ fn unknown_state() -> Refusal {
             Standing::ALL.map(Standing::as_str).join(", ")
         ),
     )
-}
-
-fn write_cursor(cursor: &Cursor) -> String {
-    to_cursor(&format!("{} {}", cursor.at, cursor.id))
-}
-
-fn read_cursor(cursor: &str) -> Result<Cursor, Refusal> {
-    let place = from_cursor(cursor)?;
-    let (at, id) = place.split_once(' ').ok_or_else(bad_cursor)?;
-    Ok(Cursor {
-        at: at.parse().map_err(|_| bad_cursor())?,
-        id: EventId::parse(id).map_err(|_| bad_cursor())?,
-    })
 }
 
 type Found = (EventRecord, Vec<Delivery>);
@@ -204,7 +194,7 @@ async fn page(
                 let more = index + 1 < count || found.next.is_some();
                 return Ok(List {
                     data,
-                    next_cursor: more.then(|| write_cursor(&here)),
+                    next_cursor: more.then(|| write_event(&here)),
                 });
             }
         }
@@ -213,7 +203,7 @@ async fn page(
             next => {
                 return Ok(List {
                     data,
-                    next_cursor: next.as_ref().map(write_cursor),
+                    next_cursor: next.as_ref().map(write_event),
                 });
             }
         }
@@ -361,32 +351,4 @@ async fn told_again(
         // No copy of what was sent before, which the queue would drop.
         after: Some(format!("replay at {}", console.clock.now())),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_comes_back_to_the_nanosecond() {
-        let cursor = Cursor {
-            at: "2026-11-22T09:00:00.123456789Z".parse().expect("a time"),
-            id: EventId::parse("evt_1").expect("a valid id"),
-        };
-        assert_eq!(read_cursor(&write_cursor(&cursor)).ok(), Some(cursor));
-        for place in [
-            "",
-            "2026-11-22T09:00:00Z",
-            "yesterday evt_1",
-            "2026-11-22T09:00:00Z evt#1",
-        ] {
-            assert!(
-                matches!(
-                    read_cursor(&to_cursor(place)),
-                    Err(Refusal::Parameter { .. })
-                ),
-                "{place:?}"
-            );
-        }
-    }
 }

@@ -17,10 +17,11 @@ use shared::store::{IntentQuery, StoreError};
 
 use super::App;
 use crate::auth::{Reached, Within};
+use crate::cursor;
 use crate::handler::{Console, Route};
 use crate::openapi::schema;
 use crate::reply::Refusal;
-use crate::request::{Id, PathId, Query, from_cursor, given, limit, time, to_cursor};
+use crate::request::{Id, PathId, Query, from_cursor, given, limit, time};
 use crate::view::{IntentAnswer, IntentSummaryView, IntentView, List, PullView};
 
 /// So many intents of a page are read at the same time.
@@ -214,7 +215,7 @@ async fn list(
     }
     Ok(List {
         data,
-        next_cursor: page.next.as_deref().map(to_cursor),
+        next_cursor: page.next.as_deref().map(cursor::write),
     })
 }
 

@@ -15,9 +15,10 @@ use shared::store::Quarantined;
 
 use super::{App, deleted};
 use crate::auth::{Caller, Operator, Within};
+use crate::cursor;
 use crate::handler::{Console, Route};
 use crate::reply::Refusal;
-use crate::request::{Id, PathId, Query, from_cursor, given, limit, to_cursor};
+use crate::request::{Id, PathId, Query, from_cursor, given, limit};
 use crate::view::{List, QuarantinedView, RedrivenView};
 
 pub(crate) fn routes() -> Vec<Route> {
@@ -72,7 +73,7 @@ async fn page(
     let data = page.items.into_iter().map(QuarantinedView::from).collect();
     Ok(Json(List {
         data,
-        next_cursor: page.next.as_deref().map(to_cursor),
+        next_cursor: page.next.as_deref().map(cursor::write),
     }))
 }
 
