@@ -215,4 +215,6 @@ fn tls(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
 #[cfg(test)]
 mod calls;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;

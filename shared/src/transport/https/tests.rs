@@ -29,7 +29,7 @@ impl Lookup for Stub {
     }
 }
 
-fn vetting() -> Vetting {
+pub(super) fn vetting() -> Vetting {
     let loopback = "127.0.0.0/8".parse().expect("a network");
     Vetting::new(
         vec![loopback],
@@ -41,7 +41,7 @@ pub(super) fn https() -> Https {
     Https::new(vetting(), Arc::new(SystemClock)).expect("its configuration is taken")
 }
 
-fn resolving(vetting: Vetting, answers: &[&[&str]]) -> Https {
+pub(super) fn resolving(vetting: Vetting, answers: &[&[&str]]) -> Https {
     let parse = |text: &&str| text.parse().expect("an address");
     let answers = answers
         .iter()
@@ -52,7 +52,7 @@ fn resolving(vetting: Vetting, answers: &[&[&str]]) -> Https {
         .expect("its configuration is taken")
 }
 
-fn request(url: impl Into<String>, deadline_ms: i64) -> Request {
+pub(super) fn request(url: impl Into<String>, deadline_ms: i64) -> Request {
     let mut headers = HeaderMap::new();
     headers.insert("webhook-id", HeaderValue::from_static("evt_1"));
     Request {
@@ -113,14 +113,14 @@ where
     address
 }
 
-fn status(outcome: &Outcome) -> Option<u16> {
+pub(super) fn status(outcome: &Outcome) -> Option<u16> {
     match outcome {
         Outcome::Answered { status, .. } => Some(*status),
         Outcome::Failed(_) => None,
     }
 }
 
-fn excerpt(outcome: &Outcome) -> &str {
+pub(super) fn excerpt(outcome: &Outcome) -> &str {
     match outcome {
         Outcome::Answered { excerpt, .. } => excerpt,
         Outcome::Failed(_) => "",
