@@ -6,6 +6,8 @@
 
 pub mod basic;
 pub mod jwt;
+#[cfg(test)]
+mod mutated;
 pub mod rafiki;
 pub mod recurly;
 #[cfg(test)]
