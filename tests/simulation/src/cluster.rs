@@ -7,13 +7,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use axum::body::Body;
 use dynoxide::Database;
+use futures::StreamExt;
 use futures::future::{join, join_all};
+use futures::stream::FuturesUnordered;
 use http::{HeaderMap, Request, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use local::world::{Parts, World};
 use serde_json::Value;
 use shared::delivery::Vetting;
-use shared::queue::{Enqueue, Message, Queue};
+use shared::queue::{Enqueue, Message, Queue, Received};
 use shared::secret::{Keyring, Secret, key_hash};
 use shared::store::dynamo::{DynamoStore, create_table};
 use shared::time::until;
@@ -228,11 +230,8 @@ impl Cluster {
             };
             let instance = Arc::new(instance);
             self.set_running(copy, Some(instance.clone()));
-            let queues = Queue::ALL
-                .into_iter()
-                .cycle()
-                .take(Queue::ALL.len() * workers);
-            let work = join_all(queues.map(|queue| self.work(&instance, queue)));
+            let work = Queue::ALL.map(|queue| self.work(&instance, queue, workers));
+            let work = join_all(work);
             let both = join(work, self.sweep(&instance));
             let _died = instance.process.living(both).await;
             self.set_running(copy, None);
@@ -240,46 +239,62 @@ impl Cluster {
         }
     }
 
-    /// Handles the messages of a queue, batch after batch.
-    async fn work(&self, instance: &Instance, queue: Queue) {
-        let nature = &self.nature;
+    /// Handles the messages of a queue, at most so many batches at a time.
+    async fn work(&self, instance: &Instance, queue: Queue, most: usize) {
         let mut stopped = self.stopped.subscribe();
+        let mut batches = FuturesUnordered::new();
         loop {
-            // It can't be closed: the sender is here.
-            drop(stopped.wait_for(|stopped| *stopped != Some(queue)).await);
+            if batches.len() >= most {
+                batches.next().await;
+                continue;
+            }
             let changed = self.lines.changes(queue);
-            match instance.world.receive(queue, SignedDuration::ZERO).await {
+            let received = async {
+                // It can't be closed: the sender is here.
+                drop(stopped.wait_for(|stopped| *stopped != Some(queue)).await);
+                instance.world.receive(queue, SignedDuration::ZERO).await
+            };
+            match beside(&mut batches, received).await {
                 Ok(messages) if messages.is_empty() => {
                     let shows = self.lines.queues.next_visible(queue);
                     let shown = async {
                         match shows {
-                            Some(at) => sleep_until(nature, at).await,
+                            Some(at) => sleep_until(&self.nature, at).await,
                             None => std::future::pending().await,
                         }
                     };
-                    tokio::select! {
-                        biased;
-                        () = changed => {}
-                        () = shown => {}
-                    }
-                }
-                Ok(messages) => {
-                    if nature.has(Defect::ReleasedBeforeDone) {
-                        let receipts = messages.iter().map(|it| it.receipt.clone()).collect();
-                        let _gone = instance.world.queues().delete(queue, receipts).await;
-                    }
-                    let limit = match nature.strikes(Fault::TimesOut) {
-                        true => nature.chance.millis(1, 3_000),
-                        false => FUNCTION_TIMEOUT,
+                    let either = async {
+                        tokio::select! {
+                            biased;
+                            () = changed => {}
+                            () = shown => {}
+                        }
                     };
-                    let handled = timeout(limit, instance.world.handle(queue, messages)).await;
-                    if handled.is_err() {
-                        nature.interrupted();
-                        nature.count("functions that timed out", 1);
-                    }
+                    beside(&mut batches, either).await;
                 }
-                Err(_) => pass(nature.chance.millis(100, 2_000)).await,
+                Ok(messages) => batches.push(self.handle(instance, queue, messages)),
+                Err(_) => {
+                    let pause = pass(self.nature.chance.millis(100, 2_000));
+                    beside(&mut batches, pause).await;
+                }
             }
+        }
+    }
+
+    async fn handle(&self, instance: &Instance, queue: Queue, messages: Vec<Received>) {
+        let nature = &self.nature;
+        if nature.has(Defect::ReleasedBeforeDone) {
+            let receipts = messages.iter().map(|it| it.receipt.clone()).collect();
+            let _gone = instance.world.queues().delete(queue, receipts).await;
+        }
+        let limit = match nature.strikes(Fault::TimesOut) {
+            true => nature.chance.millis(1, 3_000),
+            false => FUNCTION_TIMEOUT,
+        };
+        let handled = timeout(limit, instance.world.handle(queue, messages)).await;
+        if handled.is_err() {
+            nature.interrupted();
+            nature.count("functions that timed out", 1);
         }
     }
 
@@ -315,10 +330,12 @@ impl Cluster {
 
     fn look_for_due(&self) -> Result<Option<Timestamp>> {
         let entries = table::look(&self.database, Some("due"))?;
+        let partition = |entry: &Value| Some(entry.pointer("/dpk/S")?.as_str()?.to_owned());
+        let begins = |entry: &Value, with| partition(entry).is_some_and(|it| it.starts_with(with));
+        // An open breaker has nothing to do while nothing is held by it.
+        let held = entries.iter().any(|entry| begins(entry, "HELD#"));
         let due = entries.iter().filter_map(|entry| {
-            let partition = entry.pointer("/dpk/S")?.as_str()?;
-            // Those wait for another item's time.
-            if partition.starts_with("HELD#") {
+            if begins(entry, "BRK") && !held {
                 return None;
             }
             let time = entry.pointer("/dsk/S")?.as_str()?.get(..15)?;
@@ -333,11 +350,26 @@ impl Cluster {
     /// If the engine fails.
     pub fn is_settled(&self) -> Result<bool> {
         let quiet = self.lines.queues.is_empty() && self.lines.queues.dead_letters().is_empty();
-        Ok(quiet && table::look(&self.database, Some("due"))?.is_empty())
+        Ok(quiet && self.next_due()?.is_none())
     }
 }
 
 async fn sleep_until(nature: &Nature, at: Timestamp) {
     let wait = Duration::try_from(until(nature.now(), at)).unwrap_or_default();
     pass(wait.max(Duration::from_millis(10))).await;
+}
+
+/// Does `work` while the batches go on.
+async fn beside<T>(
+    batches: &mut FuturesUnordered<impl Future<Output = ()>>,
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = std::pin::pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            Some(()) = batches.next() => {}
+        }
+    }
 }

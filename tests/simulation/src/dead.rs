@@ -16,7 +16,9 @@ use crate::template::{Template, runtime};
 use crate::weather::Weather;
 
 /// Batches that are worked on at once by each of the two copies.
-const WORKERS: usize = 20;
+const WORKERS: usize = 200;
+/// An event for the receiver that is down comes so often.
+const EVERY_MS: u64 = 100;
 /// One in so many events is for a receiver that is well.
 const SHARE: u64 = 10;
 
@@ -70,8 +72,8 @@ async fn play(template: &Template, events: u64, hangs: bool) -> Result<Measured>
         events,
         every: Duration::from_millis(every),
     };
-    let dying = load("amber", "dying", events, 20);
-    let others = load("birch", "others", events / SHARE, 20 * SHARE);
+    let dying = load("amber", "dying", events, EVERY_MS);
+    let others = load("birch", "others", events / SHARE, EVERY_MS * SHARE);
     let sent = [dying, others].map(|load| tokio::spawn(load.send(cluster.clone())));
     let mut most_in_flight = 0;
     let mut look = || {

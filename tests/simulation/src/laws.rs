@@ -8,7 +8,7 @@ use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use data_encoding::{BASE32_NOPAD, BASE64};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use shared::delivery::{Delivery, State};
+use shared::delivery::{Delivery, End, State};
 use shared::ids::{EventId, TenantId};
 use shared::secret::Secret;
 use shared::signature::{rafiki, standard};
@@ -292,6 +292,13 @@ pub fn check_delivery(
         State::Delivered => {
             nature.count("deliveries that got through", 1);
             nature.check("what is called delivered was taken", answered, shown);
+        }
+        State::GivenUp {
+            reason: End::EndpointDown,
+        } => {
+            nature.count("deliveries given up: the endpoint was down", 1);
+            let down = receiver.is_dead || !nature.is_fair();
+            nature.check("only who is down is given up as down", down, shown);
         }
         State::GivenUp { .. } => {
             nature.count("deliveries given up", 1);

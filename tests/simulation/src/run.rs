@@ -87,7 +87,7 @@ async fn play(options: &Options, template: &Template) -> Result<Report> {
     let stage = Arc::new(template.stage.clone().begin(&cluster, seed));
     let mut copies = JoinSet::new();
     for copy in 0..2 {
-        copies.spawn(cluster.clone().live(copy, 1));
+        copies.spawn(cluster.clone().live(copy, 2));
     }
     nature.set_calm(false);
     let for_faults = until(nature.now(), stage.calm);
