@@ -184,14 +184,16 @@ impl Scene<'_> {
     async fn version(&self) -> u64 {
         let path = format!("transactions/{}", self.name());
         loop {
-            if let Some(answer) = self.send("GET", &path, &Value::Null).await
-                && answer.status == 200
-            {
-                let tag = answer.headers.get("etag").and_then(|it| it.to_str().ok());
-                let tag = tag.unwrap_or_default().trim_matches('"');
-                return tag.parse().unwrap_or_default();
+            let answer = self.send("GET", &path, &Value::Null).await;
+            let status = answer.as_ref().map(|answer| answer.status.as_u16());
+            if matches!(status, None | Some(429 | 503)) {
+                self.pause().await;
+                continue;
             }
-            self.pause().await;
+            self.check("what was put is there", status == Some(200), &answer);
+            let tag = answer.and_then(|answer| answer.headers.get("etag").cloned());
+            let tag = tag.as_ref().and_then(|tag| tag.to_str().ok());
+            return tag.map_or(0, |tag| tag.trim_matches('"').parse().unwrap_or_default());
         }
     }
 
