@@ -222,6 +222,12 @@ impl Cluster {
         self.stopped.send_replace(queue);
     }
 
+    /// Whether the worker of a queue has no concurrency.
+    #[must_use]
+    pub fn is_stopped(&self, queue: Queue) -> bool {
+        *self.stopped.borrow() == Some(queue)
+    }
+
     /// One copy's life: it works until it dies, and starts anew some time later.
     pub async fn live(self: Arc<Self>, copy: usize, workers: usize) {
         for generation in 1.. {

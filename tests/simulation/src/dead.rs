@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use jiff::SignedDuration;
+use serde_json::Value;
 use shared::queue::Queue;
 use shared::time::later;
 
@@ -12,6 +13,7 @@ use crate::cluster::Cluster;
 use crate::load::{Felt, Load, p99};
 use crate::nature::{Nature, pass};
 use crate::outside::Mood;
+use crate::stage::Receiver;
 use crate::template::{Template, runtime};
 use crate::weather::Weather;
 
@@ -25,7 +27,7 @@ const SHARE: u64 = 10;
 /// What was measured.
 #[derive(Debug, Clone, Copy)]
 pub struct Measured {
-    /// Events for the receiver that is down, each for two endpoints.
+    /// Events for the receiver that is down.
     pub waiting: u64,
     /// The most messages of the delivery queue that were in flight at once.
     pub most_in_flight: usize,
@@ -33,7 +35,7 @@ pub struct Measured {
     pub others_p99_ms: i128,
     /// Requests that reached the receiver while it was down.
     pub requests: usize,
-    /// How many arrived once it was back, of its two endpoints together.
+    /// How many arrived once it was back.
     pub arrived: usize,
     /// How long that took.
     pub caught_up: SignedDuration,
@@ -52,14 +54,27 @@ async fn play(template: &Template, events: u64, hangs: bool) -> Result<Measured>
     let nature = Arc::new(Nature::new(1, Weather::default(), None, false));
     let cluster = Cluster::start(1, nature.clone()).await?;
     template.copy_to(&cluster.database)?;
-    let receivers = &template.stage.receivers;
-    let down = receivers
-        .iter()
-        .filter(|it| it.tenant == "amber" && it.role == "ase");
-    let down: Vec<_> = down.map(|it| it.url.clone()).collect();
+    let of = |tenant| {
+        let receivers = template.stage.receivers.iter();
+        let mut found = receivers.filter(|it| it.tenant == tenant && it.endpoint == "ledger");
+        found.next().context("it takes part")
+    };
+    let (down, well) = (of("amber")?, of("birch")?);
+    // It is retried for days, so that nothing is given up meanwhile; and its tenant has no other.
+    let patient = Receiver {
+        waits_s: vec![5, 300, 3_600, 36_000, 86_400, 86_400],
+        ..down.clone()
+    };
+    let path = "/v1/tenants/amber/endpoints";
+    let settings = patient.settings();
+    cluster
+        .operator("PUT", &format!("{path}/ledger"), &settings)
+        .await?;
+    cluster
+        .operator("DELETE", &format!("{path}/bank"), &Value::Null)
+        .await?;
     if hangs {
-        down.iter()
-            .for_each(|url| cluster.outside.set(url, Mood::Hangs));
+        cluster.outside.set(&down.url, Mood::Hangs);
     }
     for copy in 0..2 {
         tokio::spawn(cluster.clone().live(copy, WORKERS));
@@ -89,23 +104,16 @@ async fn play(template: &Template, events: u64, hangs: bool) -> Result<Measured>
     }
     pass(Duration::from_secs(60)).await;
     let felt = Felt::by(&cluster);
-    let url = receivers
-        .iter()
-        .find(|it| it.tenant == "birch" && it.endpoint == "ledger");
-    let url = url.map(|it| it.url.clone()).unwrap_or_default();
-    let waits = felt.waits(&url, others, began);
+    let waits = felt.waits(&well.url, others, began);
     ensure!(
         u64::try_from(waits.len())? == others.events,
         "{} of {} events for the others arrived",
         waits.len(),
         others.events
     );
-    let asked = |arrivals: Vec<crate::outside::Arrival>| {
-        arrivals.iter().filter(|it| down.contains(&it.url)).count()
-    };
-    let requests = asked(cluster.outside.arrivals());
-    down.iter()
-        .for_each(|url| cluster.outside.set(url, Mood::Well));
+    let arrivals = cluster.outside.arrivals();
+    let requests = arrivals.iter().filter(|it| it.url == down.url).count();
+    cluster.outside.set(&down.url, Mood::Well);
     let back = nature.now();
     let limit = later(back, SignedDuration::from_hours(48));
     while !cluster.is_settled()? && nature.now() < limit {
@@ -113,10 +121,7 @@ async fn play(template: &Template, events: u64, hangs: bool) -> Result<Measured>
         look();
     }
     let arrivals = cluster.outside.arrivals();
-    let arrived = arrivals
-        .iter()
-        .filter(|it| it.taken && down.contains(&it.url))
-        .count();
+    let arrived = Felt::by(&cluster).arrived(&down.url, dying.prefix);
     let last = arrivals.last().map_or(back, |it| it.at);
     Ok(Measured {
         waiting: events,

@@ -131,6 +131,9 @@ async fn watch(cluster: Arc<Cluster>, metrics: Arc<std::sync::Mutex<Metrics>>) {
                 hidden,
             );
         }
+        if cluster.is_stopped(Queue::Deliver) {
+            put("AWS/Lambda", "Throttles", "DeliverFunction", 1);
+        }
         put("AWS/Lambda", "Invocations", "SweepFunction", 1);
         put("AWS/Lambda", "Errors", "SweepFunction", 0);
         let counts = cluster.nature.counts();
@@ -162,7 +165,17 @@ async fn play(template: &Template, backlog: u64) -> Result<Measured> {
     };
     load.send(cluster.clone()).await?;
     let began = nature.now();
-    let metrics = Arc::new(std::sync::Mutex::new(Metrics::default()));
+    let mut metrics = Metrics::default();
+    for minutes in 0..60 {
+        // It ran before the trouble, too.
+        let at = later(began, SignedDuration::from_mins(-minutes));
+        metrics.put(
+            Metric::new("AWS/Lambda", "Invocations", "SweepFunction"),
+            at,
+            1,
+        );
+    }
+    let metrics = Arc::new(std::sync::Mutex::new(metrics));
     let watching = tokio::spawn(watch(cluster.clone(), metrics.clone()));
     for copy in 0..2 {
         tokio::spawn(cluster.clone().live(copy, WORKERS));

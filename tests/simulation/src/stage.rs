@@ -79,7 +79,9 @@ impl Receiver {
         }
     }
 
-    fn settings(&self) -> Value {
+    /// What the operator puts.
+    #[must_use]
+    pub fn settings(&self) -> Value {
         let scheme = match self.scheme {
             Scheme::Rafiki => "rafiki",
             Scheme::Standard => "standard-webhooks",
