@@ -223,4 +223,15 @@ mod tests {
             assert!(error.contains(named), "{bad}: {error}");
         }
     }
+
+    #[test]
+    fn the_settings_of_a_policy_are_its_own_and_of_none_the_usual() {
+        let own = BreakerSettings {
+            failures: 3,
+            ..BreakerSettings::default()
+        };
+        assert_eq!(BreakerPolicy::On(own).settings(), own);
+        let usual = BreakerSettings::default();
+        assert_eq!(BreakerPolicy::Off.settings(), usual);
+    }
 }

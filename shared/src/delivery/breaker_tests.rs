@@ -346,3 +346,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn sweep_looks_after_it_when_a_probe_may_be_sent_and_while_it_lets_go() {
+    assert_eq!(Breaker::default().due(), None);
+    let mut breaker = opened(0);
+    let probe_at = breaker.next_probe_at().expect("it probes by itself");
+    assert_eq!(breaker.due(), Some(probe_at));
+    let claimed = breaker.claim(&policy(), probe_at);
+    let claimed = claimed.expect("the probe may be claimed");
+    assert_eq!(breaker.due(), Some(claimed.until));
+    let mut by_hand = Breaker::default();
+    by_hand.open(at(0));
+    assert_eq!(by_hand.due(), by_hand.next_probe_at());
+}

@@ -125,4 +125,20 @@ mod tests {
         assert_eq!(delivery.hop, 2, "messages that were sent before are stale");
         assert!(delivery.is_late());
     }
+
+    #[test]
+    fn a_try_is_late_if_it_is_not_the_first_or_the_first_was_held() {
+        let mut held = delivery(0);
+        held.hold_back(at(9));
+        let cases = [
+            (delivery(0), false),
+            (delivery(1), true),
+            (delivery(2), true),
+            (held, true),
+        ];
+        for (delivery, want) in cases {
+            let row = format!("{} {:?}", delivery.tried(), delivery.held_until);
+            assert_eq!(delivery.is_late(), want, "{row}");
+        }
+    }
 }

@@ -166,9 +166,21 @@ fn nobody_knows_what_came_of_a_retry_whose_deadline_passes_without_a_word() {
         unknown: true,
         ..sent
     };
-    assert_eq!(over.intent.retry.stage, Stage::Unknown(unknown));
+    assert_eq!(over.intent.retry.stage, Stage::Unknown(unknown.clone()));
     assert_eq!(over.alarm, Some(Alarm::UnknownOutcome));
     assert_eq!(over.retry, None);
+    // Nor of one that an operator had told again before its deadline: that is not asked for once more.
+    let again = Issue {
+        unknown: false,
+        again: true,
+        ..unknown
+    };
+    let ledger = TokenLedger::default();
+    let over = look(with(again), &terms, ledger, DUE + 2 * HOUR);
+    assert_eq!(
+        (over.alarm, over.retry),
+        (Some(Alarm::UnknownOutcome), None)
+    );
 }
 
 #[test]

@@ -433,6 +433,18 @@ fn the_token_is_the_one_that_is_told_else_the_one_that_was_charged_last() {
     };
     let two = [named(0, "a", Some("pm_1")), named(5, "b", Some("pm_2"))];
     let silent = [named(0, "a", Some("pm_1")), named(5, "b", None)];
+    // A card of which nobody knows the token is no reason to charge the one before it.
+    let card = Charge {
+        details: Details {
+            instrument: Some(Instrument::default()),
+            ..Details::of(usd(2500))
+        },
+        ..charge("b", Status::Failed)
+    };
+    let tokenless = [
+        named(0, "a", Some("pm_1")),
+        signal(5, PaymentFailed, Some(card)),
+    ];
     let other = Issue {
         what: Ask {
             token: Some("pm_3".into()),
@@ -447,6 +459,7 @@ fn the_token_is_the_one_that_is_told_else_the_one_that_was_charged_last() {
     let cases = [
         (intent(&two), Some("pm_2")),
         (intent(&silent), Some("pm_1")),
+        (intent(&tokenless), None),
         (intent(&[named(0, "a", None)]), None),
         (with_told(other, &two), Some("pm_3")),
         (with_told(nameless, &two), Some("pm_2")),

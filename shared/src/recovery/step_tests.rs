@@ -121,8 +121,23 @@ fn the_platform_is_told_of_a_success_of_ours_that_it_does_not_know() {
         });
         intent
     };
+    let under_way = Signal {
+        kind: SignalKind::PaymentPending,
+        ..ours()
+    };
+    let collected = intent(&[of_token(0, Status::Failed, "a"), ours()]);
     let cases = [
         ("ours", failed(), ours(), &wanted, true),
+        (
+            "of another time",
+            collected,
+            Signal {
+                id: signal(4, PaymentFailed, None).id,
+                ..under_way
+            },
+            &wanted,
+            false,
+        ),
         ("not wanted", failed(), ours(), &not_wanted, false),
         ("not ours", failed(), external, &wanted, false),
         ("a part", failed(), of_part, &wanted, false),
