@@ -6,7 +6,9 @@
 use http::{HeaderMap, HeaderValue};
 use jiff::SignedDuration;
 use serde_json::Value;
-use shared::delivery::{Endpoint, EndpointState, LiveSecret, Policy, Request, Scheme, request};
+use shared::delivery::{
+    BreakerPolicy, Endpoint, EndpointState, LiveSecret, Policy, Request, Scheme, request,
+};
 use shared::event::{Envelope, Event, Kind, Maker, Role, Source, resource};
 use shared::ids::{EndpointId, TenantId};
 use shared::queue::Task;
@@ -180,6 +182,7 @@ fn endpoint(scheme: Scheme) -> Endpoint {
         useful_for: None,
         signed_host: SignedHost::AsSent,
         decision_url: None,
+        breaker: BreakerPolicy::default(),
         state: EndpointState::Enabled,
     }
 }
