@@ -8,7 +8,7 @@ use shared::customer::{
     AnchorSettings, BusinessAuth, BusinessServer, Client, ErasePayloads, Mapping, Registration,
     Sep10, SigningKeys, TransactionStatus,
 };
-use shared::delivery::{BreakerPolicy, Endpoint, LiveSecret, Scheme};
+use shared::delivery::{Breaker, BreakerPolicy, Endpoint, LiveSecret, Scheme};
 use shared::event::{Callback, Role, Sep, Via};
 use shared::ids::{CustomerId, TenantId};
 use shared::secret::Secret;
@@ -307,6 +307,7 @@ fn target(url: &str, seed: &str) -> CallbackTarget {
             decision_url: None,
             state: of.state,
         },
+        breaker: Breaker::default(),
         latest_only: true,
         erase: false,
     }

@@ -336,6 +336,7 @@ pub fn client(tenant: &TenantId, id: &str) -> Client {
         },
         signed_host: SignedHost::NameOnly,
         latest_only: true,
+        breaker: BreakerPolicy::default(),
         policy: Policy::default_for(Scheme::Stellar),
         deadline: Scheme::Stellar.deadline(),
         state: EndpointState::Enabled,

@@ -117,6 +117,12 @@ impl Gate {
         known.entry(of).or_default().clone()
     }
 
+    /// Takes a breaker that was read, consistently, by somebody else.
+    pub(crate) fn saw(&self, endpoint: &Endpoint, breaker: &Breaker) {
+        let known = self.known(&endpoint.tenant, &endpoint.id);
+        known.see(breaker, self.clock.now());
+    }
+
     /// Whether a delivery to `endpoint` may be tried now; `view` is its breaker as of some seconds ago. Whoever gets a
     /// [`Pass::Probe`] has claimed it.
     pub(crate) async fn pass(

@@ -10,8 +10,7 @@ use shared::aws::{Account, Clients};
 use shared::config::{Settings, environment};
 use shared::delivery::Vetting;
 use shared::entropy::{Entropy, SystemEntropy};
-use shared::queue::sqs::SqsQueues;
-use shared::queue::{Batch, Queue};
+use shared::queue::{Batch, Queue, sqs::SqsQueues};
 use shared::store::CachedReceivers;
 use shared::store::dynamo::DynamoStore;
 use shared::telemetry::{Style, init};
@@ -46,16 +45,18 @@ async fn main() -> anyhow::Result<()> {
         clock: clock.clone(),
         entropy,
     };
+    let gate = Arc::new(Gate::new(store.clone(), clock.clone()));
     let unordered = Deliver {
         receivers: Arc::new(CachedReceivers::new(store.clone(), clock.clone())),
         endpoints_now: store.clone(),
         intents: store.clone(),
-        gate: Arc::new(Gate::new(store.clone(), clock.clone())),
+        gate: gate.clone(),
         tries: tries.clone(),
     };
     let ordered = DeliverOrdered {
         events: store.clone(),
         lines: store.clone(),
+        gate,
         tries,
     };
     let queue = queues.clone();

@@ -10,16 +10,16 @@
 //!       │ no                                               │
 //!    its turn? ── no: note it, let go                      │
 //!       │ yes                                              ▼
-//!    claim ─▶ target ─▶ post ─▶ record ── it is over ─▶ settle the line ─▶ wake the next
-//!                                  │
-//!                                  └── retry, or parked: its successors wait
+//!    claim ─▶ target ─▶ gate ─▶ post ─▶ record ── it is over ─▶ settle the line ─▶ wake the next
+//!                         │                │
+//!                         └── held         └── retry, or parked: its successors wait
 //! ```
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use shared::delivery::{Cursor, Overtaken, SkipReason, State, Turn};
+use shared::delivery::{Cursor, Delivery, End, Overtaken, SkipReason, State, Turn};
 use shared::event::{Callback, Event, Line};
 use shared::ids::{EndpointId, Round, TenantId};
 use shared::queue::batch::rest;
@@ -29,6 +29,7 @@ use shared::store::{CallbackTarget, Events, Lines, Read, Saved, StoreError, Vers
 use shared::time::until;
 use tracing::warn;
 
+use crate::gate::{Gate, Pass};
 use crate::tries::{Before, RACES, Tries, disposition, put_off, skipped, soon};
 
 /// Two clocks may be so far apart.
@@ -42,6 +43,8 @@ pub struct DeliverOrdered {
     pub events: Arc<dyn Events>,
     /// How far lines are settled, and where they lead to.
     pub lines: Arc<dyn Lines>,
+    /// Which wallet clients are tried at all.
+    pub gate: Arc<Gate>,
     /// What tries are made with.
     pub tries: Tries,
 }
@@ -166,18 +169,40 @@ impl DeliverOrdered {
         let (None, Some(target)) = (end, &target) else {
             let reason = SkipReason::EndpointDeleted;
             let state = end.unwrap_or(State::Skipped { reason });
-            return match self.tries.close(delivery, version, state).await? {
-                Saved::Stored => self.settle(place, false, received).await,
-                // Somebody else wrote first: look again, and soon.
-                Saved::Lost => Ok(soon(received.count)),
-            };
+            if delivery.held_until.is_some() && matches!(state, State::Skipped { .. }) {
+                // So are all others that are held with it, and nothing else would end them soon.
+                self.gate.let_go(place.tenant, place.client).await?;
+            }
+            return self.close(place, delivery, version, state, received).await;
         };
-        let made = self.tries.post(event, &target.endpoint).await;
-        let terms = (&target.endpoint, None);
+        let (endpoint, view) = (&target.endpoint, &target.breaker);
+        self.gate.saw(endpoint, view);
+        let pass = self.gate.pass(endpoint, view).await?;
+        if let Pass::Hold(breaker) = &pass {
+            let now = self.tries.clock.now();
+            let until = delivery.holds_until(breaker, &endpoint.policy, None, now);
+            if until <= now {
+                let reason = End::EndpointDown;
+                let state = State::GivenUp { reason };
+                return self.close(place, delivery, version, state, received).await;
+            }
+            // What follows it in its line waits, as behind what is parked.
+            return Ok(
+                match self.tries.hold_back(delivery, version, until).await? {
+                    Saved::Stored => Disposition::Done,
+                    Saved::Lost => soon(received.count),
+                },
+            );
+        }
+        let made = self.tries.post(event, endpoint).await;
+        let terms = (endpoint, None);
         let recorded = self
             .tries
             .record(&made, &event.event_type, delivery, version, terms, received)
             .await?;
+        if let Some(through) = made.got_through() {
+            self.gate.came(endpoint, view, &pass, through).await;
+        }
         match recorded {
             Some(delivery) if delivery.state.settled() => {
                 let erase = target.erase && delivery.state == State::Delivered;
@@ -186,6 +211,22 @@ impl DeliverOrdered {
             }
             Some(delivery) => Ok(disposition(&delivery, received, self.tries.clock.now())),
             None => Ok(soon(received.count)),
+        }
+    }
+
+    /// Records that it ends without a try; its line goes on.
+    async fn close(
+        &self,
+        place: Place<'_>,
+        delivery: Delivery,
+        version: Option<Version>,
+        state: State,
+        received: &Received,
+    ) -> Result<Disposition, StoreError> {
+        match self.tries.close(delivery, version, state).await? {
+            Saved::Stored => self.settle(place, false, received).await,
+            // Somebody else wrote first: look again, and soon.
+            Saved::Lost => Ok(soon(received.count)),
         }
     }
 

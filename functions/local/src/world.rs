@@ -118,6 +118,7 @@ impl World {
             clock: clock.clone(),
             entropy: entropy.clone(),
         };
+        let gate = Arc::new(Gate::new(store.clone(), clock.clone()));
         let workers = [
             lift(Arc::new(Recover {
                 intents: store.clone(),
@@ -138,12 +139,13 @@ impl World {
                 receivers: Arc::new(CachedReceivers::new(store.clone(), clock.clone())),
                 endpoints_now: store.clone(),
                 intents: store.clone(),
-                gate: Arc::new(Gate::new(store.clone(), clock.clone())),
+                gate: gate.clone(),
                 tries: tries.clone(),
             })),
             lift(Arc::new(DeliverOrdered {
                 events: store.clone(),
                 lines: store.clone(),
+                gate,
                 tries,
             })),
         ];

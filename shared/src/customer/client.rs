@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::delivery::{EndpointState, Policy};
+use crate::delivery::{BreakerPolicy, EndpointState, Policy};
 use crate::event::Sep;
 use crate::ids::{CustomerId, EndpointId, TenantId};
 use crate::signature::stellar::SignedHost;
@@ -60,6 +60,8 @@ pub struct Client {
     pub latest_only: bool,
     /// How failed tries are followed up.
     pub policy: Policy,
+    /// When failed tries have it left alone for a while.
+    pub breaker: BreakerPolicy,
     /// The deadline of a try, from name resolution to the last byte.
     pub deadline: SignedDuration,
     /// Whether it is told at all.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
-use crate::delivery::{EndpointState, Policy, Scheme};
+use crate::delivery::{BreakerPolicy, EndpointState, Policy, Scheme};
 use crate::event::{EventType, Recipients, Sep, SetAside, Via};
 use crate::ids::{CustomerId, CustomerType, EndpointId, TenantId, TransactionId};
 use crate::signature::stellar::SignedHost;
@@ -39,6 +39,7 @@ fn client() -> Client {
         },
         signed_host: SignedHost::AsSent,
         latest_only: false,
+        breaker: BreakerPolicy::default(),
         policy: Policy::default_for(Scheme::Stellar),
         deadline: SignedDuration::from_secs(15),
         state: EndpointState::Enabled,

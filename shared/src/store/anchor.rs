@@ -7,7 +7,7 @@ use super::{Put, Read, Saved, StoreError, Version};
 use crate::customer::{
     AnchorSettings, Client, Registration, SigningKeys, Snapshot, Telling, Transaction,
 };
-use crate::delivery::{Cursor, Endpoint};
+use crate::delivery::{Breaker, Cursor, Endpoint};
 use crate::event::{Callback, Line};
 use crate::ids::{CustomerId, EndpointId, EventId, TenantId, TransactionId};
 
@@ -112,6 +112,8 @@ pub trait Outbox: Send + Sync {
 pub struct CallbackTarget {
     /// The client with its URL for this callback, and the tenant's signing seed as its one secret.
     pub endpoint: Endpoint,
+    /// The client's breaker.
+    pub breaker: Breaker,
     /// Whether what was overtaken while it waited is left out.
     pub latest_only: bool,
     /// Whether its text is erased once it is delivered.

@@ -25,7 +25,7 @@ use shared::customer::{
     AnchorSettings, BusinessAuth, BusinessServer, Callbacks, Client, ErasePayloads, Mapping, Sep10,
     SigningKeys,
 };
-use shared::delivery::{EndpointState, Policy};
+use shared::delivery::{BreakerPolicy, EndpointState, Policy};
 use shared::event::{Recipients, SetAside};
 use shared::ids::{EndpointId, TenantId};
 use shared::secret::Secret;
@@ -96,6 +96,7 @@ fn client(name: &str) -> Result<Client> {
         },
         signed_host: SignedHost::AsSent,
         latest_only: false,
+        breaker: BreakerPolicy::default(),
         policy: Policy::Ladder {
             waits_s: vec![5, 30, 120, 600],
         },

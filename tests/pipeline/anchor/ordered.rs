@@ -8,7 +8,7 @@ use shared::customer::{
     AnchorSettings, BusinessAuth, BusinessServer, Client, CustomerStatus, ErasePayloads, Mapping,
     SigningKeys, Snapshot, TransactionStatus,
 };
-use shared::delivery::{Cursor, EndpointState, Policy};
+use shared::delivery::{BreakerPolicy, BreakerSettings, Cursor, EndpointState, Policy};
 use shared::event::Line;
 use shared::ids::Round;
 use shared::queue::task::{CallbackTask, send};
@@ -240,6 +240,35 @@ async fn what_follows_a_parked_callback_waits_for_it_and_goes_on_after() -> Resu
     assert_eq!(anchor.cursor(&customer_line(CUSTOMER)).await?.waiting, 3);
     anchor.pass_minutes(15).await?;
     assert_eq!(anchor.wallet.bodies(), [A, A, B, C]);
+    anchor.is_at_rest(3).await
+}
+
+#[tokio::test]
+async fn a_wallet_that_fails_on_is_left_alone_and_told_in_order_once_it_is_back() -> Result<()> {
+    let settings = BreakerSettings {
+        failures: 2,
+        ..BreakerSettings::default()
+    };
+    let anchor = Anchor::of(Client {
+        policy: ladder(&[5, 5, 1800, 1800]),
+        breaker: BreakerPolicy::On(settings),
+        ..patient()
+    })
+    .await?;
+    anchor.wallet.answers(A, [500; 3]);
+    anchor.tell(CUSTOMER, &[A, B]).await?;
+    anchor.scene.pass(SignedDuration::from_secs(30)).await?;
+    assert_eq!(anchor.wallet.bodies(), [A, A]);
+    assert_eq!(anchor.states().await?[..1], [["held"]]);
+    anchor.tell("cus_2", &[OTHER]).await?;
+    anchor.tell(CUSTOMER, &[C]).await?;
+    anchor.scene.settle().await?;
+    assert!(anchor.scene.queues.is_empty(), "nothing waits on a queue");
+    // A probe that fails, and is parked by its policy; then one by the other customer's, and the rest.
+    anchor.pass_minutes(10).await?;
+    assert_eq!(anchor.wallet.bodies(), [A, A, A, OTHER]);
+    anchor.pass_minutes(30).await?;
+    assert_eq!(anchor.wallet.bodies(), [A, A, A, OTHER, A, B, C]);
     anchor.is_at_rest(3).await
 }
 

@@ -93,6 +93,7 @@ pub fn document() -> Value {
         clients::list,
         clients::read,
         clients::delete,
+        clients::turn,
         recorded::list,
         recorded::read,
         recorded::replay,

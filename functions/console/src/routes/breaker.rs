@@ -1,4 +1,4 @@
-//! The breaker of an endpoint: opened and closed by hand.
+//! The breaker of an endpoint or wallet client: opened and closed by hand, or by what makes its failures a thing of the past.
 
 use axum::Json;
 use axum::extract::State;
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use tracing::info;
 use utoipa::ToSchema;
 
-use shared::delivery::{Breaker, BreakerPolicy, Endpoint, EndpointState, OpenedBy};
+use shared::delivery::{Breaker, BreakerPolicy, OpenedBy};
 use shared::ids::{EndpointId, TenantId};
 use shared::store::{Read, Saved};
 
@@ -43,7 +43,7 @@ pub(crate) enum BreakerSwitch {
 pub(crate) struct BreakerBody {
     /// `open`: deliveries are held until it is closed by hand. `closed`: deliveries are tried, and those that were held are let
     /// go little by little.
-    state: BreakerSwitch,
+    pub(super) state: BreakerSwitch,
 }
 
 /// Opens or closes the breaker of an endpoint.
@@ -81,25 +81,32 @@ pub(super) async fn current(
     Ok(read.map(|read| read.value).unwrap_or_default())
 }
 
-/// After an endpoint was changed: closes its breaker where its failures say nothing of it any more, and where it takes no
-/// deliveries, so that those that are held end. What the operator opened otherwise stays open.
+/// What a change did to an endpoint or wallet client.
+#[derive(Clone, Copy)]
+pub(super) struct Changed {
+    /// Whether it takes deliveries.
+    pub(super) enabled: bool,
+    /// Whether it is new, is called elsewhere than before, or was switched on or off.
+    pub(super) another: bool,
+}
+
+/// After an endpoint or wallet client was changed: closes its breaker where its failures say nothing of it any more, and where it takes no
+/// deliveries, or has no breaker any more, so that those that are held end or go. What the operator opened otherwise stays open.
 pub(super) async fn after_change(
     console: &Console,
-    before: Option<&Endpoint>,
-    after: &Endpoint,
+    tenant: &TenantId,
+    id: &EndpointId,
+    policy: &BreakerPolicy,
+    Changed { enabled, another }: Changed,
 ) -> Result<Breaker, Refusal> {
-    let breaker = current(console, &after.tenant, &after.id).await?;
-    let enabled = after.state == EndpointState::Enabled;
-    let another =
-        before.is_none_or(|before| before.url != after.url || before.state != after.state);
+    let breaker = current(console, tenant, id).await?;
     let closes = match breaker.opened_by() {
         None => false,
-        Some(OpenedBy::Failures) => another || !enabled,
+        Some(OpenedBy::Failures) => another || !enabled || *policy == BreakerPolicy::Off,
         Some(OpenedBy::Operator) => !enabled,
     };
     if closes {
-        let (tenant, id) = (&after.tenant, &after.id);
-        return turn_to(console, tenant, id, BreakerSwitch::Closed, &after.breaker).await;
+        return turn_to(console, tenant, id, BreakerSwitch::Closed, policy).await;
     }
     Ok(breaker)
 }

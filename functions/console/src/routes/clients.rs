@@ -1,30 +1,33 @@
 //! Wallet clients: whose customers and transactions of a tenant's anchor they are, and where each is called back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::get;
+use axum::routing::{get, post};
 use jiff::Timestamp;
 use serde::Deserialize;
 use url::Host;
 use utoipa::ToSchema;
 
 use shared::customer::{Callbacks, Client};
-use shared::delivery::{DEADLINE_MOST, EndpointState, Policy, Scheme, Vetting};
+use shared::delivery::{
+    Breaker, BreakerPolicy, DEADLINE_MOST, EndpointState, Policy, Scheme, Vetting,
+};
 use shared::ids::{EndpointId, TenantId};
 use shared::signature::stellar::{PublicKey, SignedHost};
 use shared::store::Read;
 
-use super::endpoints::{DEADLINE_LEAST, Switch, check_url, millis};
+use super::breaker::{BreakerBody, BreakerSwitch, Changed, after_change, current, turn_to};
+use super::endpoints::{DEADLINE_LEAST, Switch, breaker, check_url, millis};
 use super::{App, RACES, created, deleted, kept};
 use crate::auth::Existing;
 use crate::handler::{Console, Route};
 use crate::openapi::schema;
 use crate::reply::Refusal;
 use crate::request::{Body, ClientName, Id};
-use crate::view::{ClientView, List};
+use crate::view::{BreakerView, ClientView, List};
 
 /// So many domains, and so many signing keys, a client may have.
 const NAMES_MOST: usize = 50;
@@ -36,6 +39,7 @@ pub(crate) fn routes() -> Vec<Route> {
             "/v1/tenants/{tenant}/clients/{client}",
             get(read).put(put).delete(delete),
         ),
+        ("/v1/tenants/{tenant}/clients/{client}/breaker", post(turn)),
     ]
 }
 
@@ -111,6 +115,10 @@ pub(crate) struct ClientBody {
     #[serde(default)]
     #[schema(schema_with = schema::policy, required = false)]
     retry: Option<Policy>,
+    /// When failed tries have it left alone for a while, `off` for never. Settings that are left out are as usual.
+    #[serde(default)]
+    #[schema(schema_with = schema::breaker, required = false)]
+    breaker: Option<BreakerPolicy>,
     /// The deadline of a try in milliseconds, 100 to 20000. Left out, 15000.
     #[serde(default)]
     #[schema(minimum = 100, maximum = 20_000)]
@@ -156,6 +164,7 @@ impl ClientBody {
             policy: policy
                 .check()
                 .map_err(|error| Refusal::field("retry", error.to_string()))?,
+            breaker: breaker(self.breaker)?,
             deadline: timeout.unwrap_or_else(|| Scheme::Stellar.deadline()),
             state,
             created_at: before.map_or(now, |before| before.created_at),
@@ -250,7 +259,15 @@ pub(crate) async fn put(
         refuse_shared(&client, &console.anchors.clients(&tenant).await?)?;
         let put = console.anchor_admin.put_client(&client, version).await?;
         if let Some(new) = kept(put, &tenant)? {
-            return Ok((created(new), Json(client.into())));
+            let changed = Changed {
+                enabled: client.state == EndpointState::Enabled,
+                another: before.is_none_or(|before| {
+                    before.callbacks != client.callbacks || before.state != client.state
+                }),
+            };
+            let (id, policy) = (&client.id, &client.breaker);
+            let breaker = after_change(&console, &tenant, id, policy, changed).await?;
+            return Ok((created(new), Json(ClientView::new(client, &breaker))));
         }
     }
     Err(Refusal::Contended)
@@ -268,8 +285,16 @@ pub(crate) async fn list(
     Existing(tenant): Existing,
     State(console): App,
 ) -> Result<Json<List<ClientView>>, Refusal> {
-    let clients = console.anchors.clients(&tenant).await?;
-    let views = clients.into_iter().map(ClientView::from);
+    let (clients, breakers) = futures::try_join!(
+        console.anchors.clients(&tenant),
+        console.breakers.breakers(&tenant)
+    )?;
+    let breakers: BTreeMap<EndpointId, Breaker> = breakers.into_iter().collect();
+    let closed = Breaker::default();
+    let views = clients.into_iter().map(|client| {
+        let breaker = breakers.get(&client.id).unwrap_or(&closed);
+        ClientView::new(client, breaker)
+    });
     Ok(Json(List::whole(views.collect())))
 }
 
@@ -292,7 +317,31 @@ pub(crate) async fn read(
     Id(ClientName(id)): Id<ClientName>,
     State(console): App,
 ) -> Result<Json<ClientView>, Refusal> {
-    Ok(Json(find(&console, &tenant, &id).await?.into()))
+    let client = find(&console, &tenant, &id).await?;
+    let breaker = current(&console, &tenant, &id).await?;
+    Ok(Json(ClientView::new(client, &breaker)))
+}
+
+/// Opens or closes the breaker of a wallet client.
+///
+/// As that of an endpoint: while it is open, callbacks are held, and with them what follows each in its order.
+#[utoipa::path(
+    post,
+    path = "/v1/tenants/{tenant}/clients/{client}/breaker",
+    tag = "clients",
+    params(("tenant" = String, Path), ("client" = String, Path)),
+    request_body = BreakerBody,
+    responses((status = 200, body = BreakerView), (status = 409, description = "Others kept changing it at the same time")),
+)]
+pub(crate) async fn turn(
+    Existing(tenant): Existing,
+    Id(ClientName(id)): Id<ClientName>,
+    State(console): App,
+    Body(body): Body<BreakerBody>,
+) -> Result<Json<BreakerView>, Refusal> {
+    let client = find(&console, &tenant, &id).await?;
+    let breaker = turn_to(&console, &tenant, &id, body.state, &client.breaker).await?;
+    Ok(Json(BreakerView::from(&breaker)))
 }
 
 /// Removes a wallet client. Callbacks on their way to it end as skipped, and nobody is told of its customers any more.
@@ -309,6 +358,8 @@ pub(crate) async fn delete(
     State(console): App,
 ) -> Result<StatusCode, Refusal> {
     let there = console.anchor_admin.delete_client(&tenant, &id).await?;
+    let usual = BreakerPolicy::default();
+    turn_to(&console, &tenant, &id, BreakerSwitch::Closed, &usual).await?;
     deleted(there, "client", &id)
 }
 

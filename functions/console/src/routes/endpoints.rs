@@ -22,7 +22,7 @@ use shared::secret::Secret;
 use shared::signature::stellar::SignedHost;
 use shared::store::{EndpointRecord, Read};
 
-use super::breaker::{BreakerSwitch, after_change, current, turn_to};
+use super::breaker::{BreakerSwitch, Changed, after_change, current, turn_to};
 use super::publishers::refuse_publishers_secrets;
 use super::{App, RACES, created, deleted, kept};
 use crate::auth::{Caller, Reached};
@@ -399,7 +399,14 @@ pub(crate) async fn put(
         };
         let put = console.endpoints.put_endpoint(&record, version).await?;
         if let Some(new) = kept(put, &record.endpoint.tenant)? {
-            let breaker = after_change(&console, replaced.as_ref(), &record.endpoint).await?;
+            let after = &record.endpoint;
+            let changed = Changed {
+                enabled: after.state == EndpointState::Enabled,
+                another: replaced
+                    .is_none_or(|before| before.url != after.url || before.state != after.state),
+            };
+            let (tenant, id) = (&after.tenant, &after.id);
+            let breaker = after_change(&console, tenant, id, &after.breaker, changed).await?;
             let view = EndpointView::new(record, &breaker, &made, now, &caller);
             return Ok((created(new), Json(view)));
         }

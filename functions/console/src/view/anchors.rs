@@ -9,11 +9,12 @@ use utoipa::ToSchema;
 use shared::customer::{
     AnchorSettings, BusinessAuth, Callbacks, Client, ErasePayloads, Mapping, SigningKeys,
 };
-use shared::delivery::{EndpointState, Policy};
+use shared::delivery::{Breaker, BreakerPolicy, EndpointState, Policy};
 use shared::ids::EndpointId;
 use shared::secret::Secret;
 use shared::signature::stellar::{PublicKey, SignedHost, SigningKey};
 
+use super::BreakerView;
 use crate::openapi::schema;
 use crate::reply::Refusal;
 
@@ -27,6 +28,13 @@ use crate::reply::Refusal;
     "signed_host": "as_sent",
     "latest_only": false,
     "retry": {"policy": "ladder", "waits_s": [5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800]},
+    "breaker": {
+        "failures": 10, "share_percent": 90, "window_s": 300, "minimum": 20,
+        "pause_s": 60, "pause_most_s": 3600, "release_per_minute": 600,
+    },
+    "breaker_state": {
+        "state": "closed", "since": null, "opened_by": null, "failures": 0, "next_probe_at": null,
+    },
     "timeout_ms": 15000,
     "state": "enabled",
     "created_at": "2026-11-22T09:00:00.000Z",
@@ -50,6 +58,11 @@ pub(crate) struct ClientView {
     /// How failed tries are followed up.
     #[schema(schema_with = schema::policy)]
     retry: Policy,
+    /// When failed tries have it left alone for a while; `off`: never.
+    #[schema(schema_with = schema::breaker)]
+    breaker: BreakerPolicy,
+    /// Whether it is being left alone.
+    breaker_state: BreakerView,
     /// The deadline of a try, in milliseconds.
     timeout_ms: u64,
     /// Whether it is told at all: `enabled` or `disabled`.
@@ -61,8 +74,9 @@ pub(crate) struct ClientView {
     created_at: Timestamp,
 }
 
-impl From<Client> for ClientView {
-    fn from(client: Client) -> Self {
+impl ClientView {
+    /// A client, and how its breaker stands.
+    pub(crate) fn new(client: Client, breaker: &Breaker) -> Self {
         Self {
             id: client.id,
             domains: client.domains,
@@ -71,6 +85,8 @@ impl From<Client> for ClientView {
             signed_host: client.signed_host,
             latest_only: client.latest_only,
             retry: client.policy,
+            breaker: client.breaker,
+            breaker_state: BreakerView::from(breaker),
             timeout_ms: u64::try_from(client.deadline.as_millis()).unwrap_or_default(),
             state: client.state,
             created_at: client.created_at,

@@ -126,6 +126,7 @@ async fn a_change_that_makes_its_failures_a_thing_of_the_past_closes_it() {
     let cases = [
         ("nothing of it", json!({}), "open", "open"),
         ("the deadline", json!({"timeout_ms": 500}), "open", "open"),
+        ("no breaker", json!({"breaker": "off"}), "releasing", "open"),
         ("the URL", moved, "releasing", "open"),
         (
             "off",

@@ -35,6 +35,13 @@ async fn a_client_is_made_replaced_read_listed_and_removed() {
         "signed_host": "as_sent",
         "latest_only": false,
         "retry": {"policy": "ladder", "waits_s": ladder},
+        "breaker": {
+            "failures": 10, "share_percent": 90, "window_s": 300, "minimum": 20,
+            "pause_s": 60, "pause_most_s": 3600, "release_per_minute": 600,
+        },
+        "breaker_state": {
+            "state": "closed", "since": null, "opened_by": null, "failures": 0, "next_probe_at": null,
+        },
         "timeout_ms": 15_000,
         "state": "enabled",
         "created_at": START,
@@ -55,6 +62,7 @@ async fn a_client_is_made_replaced_read_listed_and_removed() {
         "signed_host": "name_only",
         "latest_only": true,
         "retry": {"policy": "linear", "step_s": 10, "max_retry": 3},
+        "breaker": "off",
         "timeout_ms": 5000,
         "state": "disabled",
     });
@@ -69,6 +77,7 @@ async fn a_client_is_made_replaced_read_listed_and_removed() {
             "retry",
             json!({"policy": "linear", "step_s": 10, "max_retry": 3}),
         ),
+        ("breaker", json!("off")),
         ("timeout_ms", json!(5000)),
         ("state", json!("disabled")),
     ] {

@@ -9,7 +9,7 @@ use console::handler::Console;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared::customer::{Callbacks, Client};
-use shared::delivery::{EndpointState, LiveSecret, Policy, Scheme};
+use shared::delivery::{BreakerPolicy, EndpointState, LiveSecret, Policy, Scheme};
 use shared::entropy::SystemEntropy;
 use shared::ids::{EndpointId, TenantId};
 use shared::secret::Secret;
@@ -147,6 +147,7 @@ async fn the_name_of_a_wallet_client_is_taken() {
         callbacks: Callbacks::default(),
         signed_host: SignedHost::AsSent,
         latest_only: false,
+        breaker: BreakerPolicy::default(),
         policy: Policy::default_for(Scheme::Stellar),
         deadline: Scheme::Stellar.deadline(),
         state: EndpointState::Enabled,

@@ -7,7 +7,7 @@ use shared::customer::{
     AnchorSettings, BusinessAuth, BusinessServer, Callbacks, Client, ErasePayloads, Mapping,
     SigningKeys,
 };
-use shared::delivery::{EndpointState, Policy, Scheme};
+use shared::delivery::{BreakerPolicy, EndpointState, Policy, Scheme};
 use shared::ids::{EndpointId, TenantId};
 use shared::secret::Secret;
 use shared::signature::stellar::SignedHost;
@@ -117,6 +117,7 @@ async fn seed_client(
             callbacks,
             signed_host: SignedHost::AsSent,
             latest_only: false,
+            breaker: BreakerPolicy::default(),
             policy: Policy::Ladder {
                 waits_s: WAITS_S.to_vec(),
             },

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::config::RACES;
 use super::{Committed, DynamoStore, Written};
 use crate::customer::{AnchorSettings, Client, ErasePayloads, Registration, SigningKeys};
-use crate::delivery::{BreakerPolicy, Endpoint, LiveSecret, Scheme};
+use crate::delivery::{Endpoint, LiveSecret, Scheme};
 use crate::event::{Callback, Role, Via};
 use crate::ids::{CustomerId, EndpointId, TenantId};
 use crate::store::{
@@ -182,12 +182,14 @@ impl DynamoStore {
         };
         let (client_key, keys_key) = (item::client_key(tenant, id), item::signing_keys_key(tenant));
         let (anchor_key, tenant_key) = (item::anchor_key(tenant), item::tenant_key(tenant));
+        let breaker_key = item::breaker_key(tenant, id);
         let elsewhere = elsewhere.as_ref().map(|key| self.get(key, true));
-        let (client, keys, anchor, made, elsewhere) = join!(
+        let (client, keys, anchor, made, breaker, elsewhere) = join!(
             self.get(&client_key, true),
             self.get(&keys_key, true),
             self.get(&anchor_key, true),
             self.get(&tenant_key, true),
+            self.get(&breaker_key, true),
             OptionFuture::from(elsewhere)
         );
         let (Some(client_item), keys, anchor, made) = (client?, keys?, anchor?, made?) else {
@@ -222,7 +224,9 @@ impl DynamoStore {
             Some(anchor) => item::erase_payloads(&anchor)?,
             None => ErasePayloads::default(),
         };
+        let breaker = breaker?.as_ref().map(item::breaker).transpose()?;
         Ok(Some(CallbackTarget {
+            breaker: breaker.map(|read| read.value).unwrap_or_default(),
             latest_only: client.latest_only,
             erase: erase == ErasePayloads::AfterDelivery,
             endpoint: wallet(
@@ -253,7 +257,7 @@ fn wallet(client: Client, url: String, seed: Option<LiveSecret>) -> Endpoint {
         locked,
         filter: None,
         policy: client.policy,
-        breaker: BreakerPolicy::default(),
+        breaker: client.breaker,
         deadline: client.deadline,
         useful_for: None,
         signed_host: client.signed_host,

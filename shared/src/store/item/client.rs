@@ -14,7 +14,7 @@ use crate::customer::{
     AnchorSettings, BusinessAuth, BusinessServer, Callbacks, Client, ErasePayloads, Mapping, Sep10,
     SigningKeys,
 };
-use crate::delivery::Policy;
+use crate::delivery::{BreakerPolicy, Policy};
 use crate::ids::{EndpointId, TenantId};
 use crate::secret::Secret;
 use crate::signature::stellar::SignedHost;
@@ -230,6 +230,8 @@ struct ClientBody {
     #[serde(default)]
     latest_only: bool,
     policy: Policy,
+    #[serde(default)]
+    breaker: BreakerPolicy,
     deadline_ms: i64,
 }
 
@@ -242,6 +244,7 @@ pub(crate) fn new_client(client: &Client, read: Option<Version>) -> Item {
         signed_host: client.signed_host,
         latest_only: client.latest_only,
         policy: client.policy.clone(),
+        breaker: client.breaker,
         deadline_ms: milliseconds(client.deadline),
     };
     let mut item = client_key(&client.tenant, &client.id).item();
@@ -268,6 +271,7 @@ pub(crate) fn client(tenant: &TenantId, item: &Item) -> Result<Read<Client>, Sto
             signed_host: body.signed_host,
             latest_only: body.latest_only,
             policy: body.policy,
+            breaker: body.breaker,
             deadline: SignedDuration::from_millis(body.deadline_ms),
             state,
             created_at: fields.time(CREATED)?,
