@@ -178,6 +178,7 @@ fn endpoint(scheme: Scheme) -> Endpoint {
         locked: Vec::new(),
         filter: None,
         policy: Policy::default_for(scheme),
+        breaker: BreakerPolicy::default(),
         deadline: SignedDuration::from_secs(5),
         useful_for: None,
         signed_host: SignedHost::AsSent,
