@@ -10,6 +10,7 @@ use shared::queue::Queue;
 use shared::time::later;
 
 use crate::cluster::Cluster;
+use crate::defects::Defect;
 use crate::load::{Felt, Load, p99};
 use crate::nature::{Nature, pass};
 use crate::outside::Mood;
@@ -21,6 +22,8 @@ use crate::weather::Weather;
 const WORKERS: usize = 200;
 /// An event for the receiver that is down comes so often.
 const EVERY_MS: u64 = 100;
+/// So many messages may be in flight at most, however many events wait.
+pub const IN_FLIGHT_MOST: usize = 500;
 /// One in so many events is for a receiver that is well.
 const SHARE: u64 = 10;
 
@@ -41,17 +44,42 @@ pub struct Measured {
     pub caught_up: SignedDuration,
 }
 
+impl Measured {
+    /// The promises that do not hold, compared with what is measured with a receiver that is well.
+    #[must_use]
+    pub fn broken(&self, well: &Self) -> Vec<&'static str> {
+        let slower = self.others_p99_ms * 100 > well.others_p99_ms * 105;
+        let lost = u64::try_from(self.arrived).is_ok_and(|arrived| arrived < self.waiting);
+        [
+            (slower, "the others are slower by at most 5 %"),
+            (
+                self.most_in_flight > IN_FLIGHT_MOST,
+                "a few hundred messages are in flight at most",
+            ),
+            (lost, "what waited arrives in the end"),
+        ]
+        .into_iter()
+        .filter_map(|(broken, promise)| broken.then_some(promise))
+        .collect()
+    }
+}
+
 /// Measures it with a receiver that hangs, or, to compare, with one that is well.
 ///
 /// # Errors
 /// If the machine fails, or events of the others are lost.
-pub fn measure(events: u64, hangs: bool) -> Result<Measured> {
+pub fn measure(events: u64, hangs: bool, defect: Option<Defect>) -> Result<Measured> {
     let template = Template::get()?;
-    runtime()?.block_on(play(template, events, hangs))
+    runtime()?.block_on(play(template, events, hangs, defect))
 }
 
-async fn play(template: &Template, events: u64, hangs: bool) -> Result<Measured> {
-    let nature = Arc::new(Nature::new(1, Weather::default(), None, false));
+async fn play(
+    template: &Template,
+    events: u64,
+    hangs: bool,
+    defect: Option<Defect>,
+) -> Result<Measured> {
+    let nature = Arc::new(Nature::new(1, Weather::default(), defect, false));
     let cluster = Cluster::start(1, nature.clone()).await?;
     template.copy_to(&cluster.database)?;
     let of = |tenant| {

@@ -69,6 +69,8 @@ defects! {
     GuardReadStale => "guard-read-stale",
     /// What an anchor's write is to send has no entry in the outbox.
     OutboxForgotten => "outbox-forgotten",
+    /// That an endpoint is to be left alone is not kept. One run has too few events to feel it: see [`crate::dead`].
+    BreakerForgotten => "breaker-forgotten",
     /// How far a line is settled is not kept.
     CursorForgotten => "cursor-forgotten",
     /// Now and then a transaction is answered that was not made.
@@ -181,6 +183,7 @@ impl Bent {
         let sk = sk.unwrap_or_default().to_owned();
         let is_lost = match defect {
             Defect::CursorForgotten => sk == "C",
+            Defect::BreakerForgotten => sk.starts_with("BR#"),
             Defect::WritesBuffered => nature.chance.percent(2),
             _ => false,
         };

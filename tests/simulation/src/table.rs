@@ -160,6 +160,8 @@ fn named(body: &[u8]) -> String {
         &serde_json::from_slice(body).unwrap_or_default(),
         &mut names,
     );
+    // A batch asks in no order of its own, and traces of one run are to be the same.
+    names.sort();
     names.iter().map(|name| format!(" {name}")).collect()
 }
 
