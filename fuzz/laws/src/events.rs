@@ -183,7 +183,6 @@ fn endpoint(scheme: Scheme) -> Endpoint {
         useful_for: None,
         signed_host: SignedHost::AsSent,
         decision_url: None,
-        breaker: BreakerPolicy::default(),
         state: EndpointState::Enabled,
     }
 }
