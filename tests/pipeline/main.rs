@@ -21,6 +21,7 @@ mod receiver;
 mod recovery;
 mod replay;
 mod retries;
+mod swapped;
 mod usefulness;
 
 use serde_json::Value;
