@@ -277,7 +277,8 @@ async fn at_rest(scene: &Scene) -> Result<AtRest> {
     Ok(AtRest {
         events: events.iter().map(|event| without(event, &times)).collect(),
         intent: scene.call("GET", INTENT, Value::Null).await?.json(),
-        endpoints: get("/v1/tenants/acme/endpoints").await?,
+        // How many tries failed in a row is a help, and who dies before the success is noted leaves it as it was.
+        endpoints: without(&get("/v1/tenants/acme/endpoints").await?, &["failures"]),
         quarantine: get("/v1/quarantine").await?,
     })
 }
