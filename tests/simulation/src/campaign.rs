@@ -145,14 +145,15 @@ impl Campaign {
             Some(path) => Figures::read(path)?,
             None => Figures::default(),
         };
-        let first = match (self.from, kept.next) {
-            (Some(from), _) => from,
-            (None, 0) => draw(),
-            (None, next) => next,
+        let first = match (kept.next, self.from) {
+            (0, Some(from)) => from,
+            (0, None) => draw(),
+            (next, _) => next,
         };
+        let begin = self.from.unwrap_or(first);
         let end = self
             .seeds
-            .map_or(u64::MAX, |seeds| first.saturating_add(seeds));
+            .map_or(u64::MAX, |seeds| begin.saturating_add(seeds));
         let clock = SystemClock;
         let until = self.time.map_or(Timestamp::MAX, |time| {
             later(
