@@ -225,6 +225,11 @@ pub(super) async fn canned(target: &str) -> Result<Vec<Canned>> {
             Some("BA" | "PUB#rafiki" | TENANT) => &[("GetItem", json!({ "Item": item }))],
             Some(sk) if sk.starts_with("EP#") => &[
                 ("GetItem", json!({ "Item": item })),
+                // As `deliver` reads it, with its breaker, which is not there.
+                (
+                    "BatchGetItem",
+                    json!({ "Responses": { "payrelay": [item] } }),
+                ),
                 ("Query", json!({ "Items": [item], "Count": 1 })),
             ],
             _ => &[],
