@@ -102,7 +102,7 @@ pub enum Gate {
     Go,
     /// It may, by whoever claims the probe.
     Probe,
-    /// It may not, for now.
+    /// It may not until the breaker lets one through.
     Hold,
 }
 
