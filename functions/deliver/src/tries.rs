@@ -134,10 +134,12 @@ impl Tries {
             policy: &endpoint.policy,
             useful_until,
             per_mille: self.entropy.per_mille(),
+            hop: delivery.hop,
         };
         for _ in 0..RACES {
-            delivery.settle(made.tried.clone(), &made.outcome, made.verdict, terms, now);
-            delivery.keep(&message.id);
+            if delivery.settle(made.tried.clone(), &made.outcome, made.verdict, terms, now) {
+                delivery.keep(&message.id);
+            }
             let saved = self
                 .deliveries
                 .save_delivery(&delivery, version, now)

@@ -321,6 +321,8 @@ pub struct Terms<'a> {
     pub useful_until: Option<Timestamp>,
     /// Drawn from 0 to 999, for the jitter.
     pub per_mille: u16,
+    /// How often the delivery had been parked or held when the try began.
+    pub hop: u32,
 }
 
 impl Delivery {
@@ -416,8 +418,10 @@ impl Delivery {
         !carried_on
     }
 
-    /// Records a try that ended at `now` and settles what follows. A try that ends after the round was settled
-    /// (by another copy of the message) is recorded and changes nothing else, unless it got through.
+    /// Records a try that ended at `now` and settles what follows; says whether that is now the matter of the message that
+    /// tried. It is not if another copy of it settled the round meanwhile, unless this try got through; nor if another copy
+    /// had the delivery parked or held, unless the round is over now: `sweep` carries that on, and whoever comes with an
+    /// earlier hop has nothing more to do.
     pub fn settle(
         &mut self,
         tried: Try,
@@ -425,20 +429,25 @@ impl Delivery {
         verdict: Verdict,
         terms: Terms<'_>,
         now: Timestamp,
-    ) {
+    ) -> bool {
         self.tries.push(tried);
         if self.state == State::Delivered || (self.state.settled() && verdict != Verdict::Delivered)
         {
-            return;
+            return false;
         }
-        self.state = match verdict {
+        let next = match verdict {
             Verdict::Delivered => State::Delivered,
             Verdict::Gone => State::GivenUp { reason: End::Gone },
             Verdict::Failed => self.after_failure(outcome, terms, now),
         };
+        if self.hop > terms.hop && !next.settled() {
+            return false;
+        }
+        self.state = next;
         if let State::Parked { .. } = self.state {
             self.hop += 1;
         }
+        true
     }
 
     fn after_failure(&self, outcome: &Outcome, terms: Terms<'_>, now: Timestamp) -> State {

@@ -29,7 +29,19 @@ fn settle(
     policy: &Policy,
     useful_until: Option<Timestamp>,
     now: i64,
-) {
+) -> bool {
+    settle_in(delivery.hop, delivery, status, policy, useful_until, now)
+}
+
+/// A try that began when the delivery had been parked or held `hop` times.
+fn settle_in(
+    hop: u32,
+    delivery: &mut Delivery,
+    status: u16,
+    policy: &Policy,
+    useful_until: Option<Timestamp>,
+    now: i64,
+) -> bool {
     let outcome = Outcome::answered(status);
     let verdict = Scheme::StandardWebhooks.judge(&outcome);
     let tried = Try::new(at(now), at(now), &outcome);
@@ -37,8 +49,9 @@ fn settle(
         policy,
         useful_until,
         per_mille: 0,
+        hop,
     };
-    delivery.settle(tried, &outcome, verdict, terms, at(now));
+    delivery.settle(tried, &outcome, verdict, terms, at(now))
 }
 
 #[test]
@@ -266,6 +279,67 @@ fn one_message_at_a_time_holds_a_delivery() {
     );
     delivery.keep("m1");
     assert_eq!(delivery.hold, None, "parked, it waits for whoever comes");
+}
+
+#[test]
+fn a_try_that_ends_after_a_copy_parked_or_held_the_delivery_leaves_it_to_sweep() {
+    struct Case {
+        name: &'static str,
+        status: u16,
+        waits_s: Vec<u32>,
+        useful_until: Option<i64>,
+        want: Option<State>,
+    }
+    let case = |name, status, waits_s, useful_until, want| Case {
+        name,
+        status,
+        waits_s,
+        useful_until,
+        want,
+    };
+    let exhausted = State::GivenUp {
+        reason: End::RetriesExhausted,
+    };
+    let gone = State::GivenUp { reason: End::Gone };
+    let cases = [
+        case("it would retry soon", 500, vec![5], None, None),
+        case("it would park", 500, vec![3600], None, None),
+        case("it got through", 200, vec![5], None, Some(State::Delivered)),
+        case("its endpoint is gone", 410, vec![5], None, Some(gone)),
+        case("it was the last", 500, vec![], None, Some(exhausted)),
+        case(
+            "no longer of use",
+            500,
+            vec![5],
+            Some(3),
+            Some(State::Expired),
+        ),
+    ];
+    for meanwhile in [
+        State::Held { until: at(100) },
+        State::Parked { due: at(100) },
+        State::Retrying { due: at(100) },
+    ] {
+        for case in &cases {
+            let mut delivery = delivery();
+            (delivery.state, delivery.hop) = (meanwhile, 1);
+            let policy = Policy::Ladder {
+                waits_s: case.waits_s.clone(),
+            };
+            let follows = settle_in(
+                0,
+                &mut delivery,
+                case.status,
+                &policy,
+                case.useful_until.map(at),
+                1,
+            );
+            let name = case.name;
+            assert_eq!(delivery.state, case.want.unwrap_or(meanwhile), "{name}");
+            assert_eq!(follows, case.want.is_some(), "{name}");
+            assert_eq!((delivery.hop, delivery.tried()), (1, 1), "{name}");
+        }
+    }
 }
 
 /// That an invoice could not be collected.
