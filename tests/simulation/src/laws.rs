@@ -12,19 +12,21 @@ use shared::delivery::{Delivery, End, State};
 use shared::ids::{EventId, TenantId};
 use shared::secret::Secret;
 use shared::signature::{rafiki, standard};
-use shared::store::Deliveries;
-use shared::store::Events;
 use shared::store::dynamo::DynamoStore;
+use shared::store::{Deliveries, EventRecord, Events};
 
 use crate::acts::Outsiders;
 use crate::cluster::Cluster;
 use crate::nature::Nature;
+use crate::operator::Orders;
 use crate::outside::Arrival;
-use crate::publish::{Log, Published};
+use crate::publish::{Log, Meant, Published};
 use crate::stage::{Receiver, Scheme, Stage};
 
 /// A signature is made when its request is, give or take what a process waits between the two.
 const FRESH: SignedDuration = SignedDuration::from_secs(5);
+/// The operator asks for a replay until the answer arrives: so many rounds may come of it, and no run has needed more.
+const REPLAYS_OF_AN_ORDER: usize = 4;
 
 /// Checks every law.
 ///
@@ -38,8 +40,7 @@ pub async fn check(cluster: &Arc<Cluster>, stage: &Stage, outsiders: &Outsiders)
             .map(|queue| format!("{} {}", queue.as_str(), cluster.lines.queues.len(queue)));
         format!("{queues:?}, next due {:?}", cluster.next_due())
     });
-    let mut arrivals = Arrivals::sorted(nature, stage, &cluster.outside.arrivals());
-    outsiders.check(&mut arrivals).await?;
+    let arrivals = outsiders.check().await?;
     for (url, event) in arrivals.sorted.keys() {
         let known = (tenant_of(stage, url).to_owned(), event.clone());
         nature.check(
@@ -68,12 +69,19 @@ pub async fn check_all_published(
     stage: &Stage,
     arrivals: &mut Arrivals,
     log: &Log,
+    orders: &Orders,
 ) -> Result<()> {
     let store = cluster.store()?;
+    let law = Law {
+        nature: &cluster.nature,
+        store: &store,
+        stage,
+        orders,
+    };
     for published in log.all() {
         let (tenant, id) = (published.meant.tenant, &published.meant.id);
         arrivals.know(tenant, id);
-        let short = check_published(&cluster.nature, &store, stage, arrivals, &published).await?;
+        let short = law.check_published(arrivals, &published).await?;
         arrivals.shortfall += short;
     }
     Ok(())
@@ -98,19 +106,28 @@ impl Arrivals {
         self.known.insert((tenant.to_owned(), event.to_owned()));
     }
 
-    fn sorted(nature: &Nature, stage: &Stage, all: &[Arrival]) -> Self {
+    /// Sorts what arrived, and checks that it arrived where and signed as the operator had it at the time.
+    #[must_use]
+    pub fn sorted(nature: &Nature, stage: &Stage, orders: &Orders, all: &[Arrival]) -> Self {
         let mut sorted = BTreeMap::<_, Vec<_>>::new();
         for arrival in all {
             nature.count("requests to receivers", 1);
-            let receiver = stage.receivers.iter().find(|it| it.url == arrival.url);
-            let id = receiver.and_then(|receiver| verified(receiver, arrival));
+            let fits = |it: &&Receiver| it.url == arrival.url || it.other_url() == arrival.url;
+            let receiver = stage.receivers.iter().find(fits);
+            let id = receiver.and_then(|receiver| {
+                let (urls, secrets) = orders.fit(receiver, arrival.at);
+                orders.check_asked(nature, receiver, arrival.at);
+                let at_home = urls.contains(&arrival.url);
+                let verified = |secret: &String| verified(receiver, secret, arrival);
+                at_home.then(|| secrets.iter().find_map(verified))?
+            });
             nature.check(
                 "each request is for a receiver and signed for it",
                 id.is_some(),
                 || format!("{} {}", arrival.url, String::from_utf8_lossy(&arrival.body)),
             );
-            if let Some(id) = id {
-                let key = (arrival.url.clone(), id);
+            if let (Some(receiver), Some(id)) = (receiver, id) {
+                let key = (receiver.url.clone(), id);
                 sorted.entry(key).or_default().push(arrival.clone());
             }
         }
@@ -130,9 +147,9 @@ impl Arrivals {
 }
 
 /// The id of the event that a request carries, if it is signed as its receiver expects and now.
-fn verified(receiver: &Receiver, arrival: &Arrival) -> Option<String> {
+fn verified(receiver: &Receiver, secret: &str, arrival: &Arrival) -> Option<String> {
     let header = |name: &str| arrival.headers.get(name).and_then(|it| it.to_str().ok());
-    let secrets = [Secret::new(receiver.secret.as_str())];
+    let secrets = [Secret::new(secret)];
     let body: Value = serde_json::from_slice(&arrival.body).ok()?;
     match receiver.scheme {
         Scheme::Standard => {
@@ -155,10 +172,10 @@ fn verified(receiver: &Receiver, arrival: &Arrival) -> Option<String> {
         Scheme::Stellar => {
             let signature = header("signature")?;
             let (at, proof) = signature.strip_prefix("t=")?.split_once(", s=")?;
-            let host = receiver.url.strip_prefix("https://")?.split('/').next()?;
+            let host = arrival.url.strip_prefix("https://")?.split('/').next()?;
             let signed = [at.as_bytes(), b".", host.as_bytes(), b".", &arrival.body].concat();
             // `G`, 32 bytes and a checksum, in base 32.
-            let key = BASE32_NOPAD.decode(receiver.secret.as_bytes()).ok()?;
+            let key = BASE32_NOPAD.decode(secret.as_bytes()).ok()?;
             let proof = BASE64.decode(proof.as_bytes()).ok()?;
             let key = UnparsedPublicKey::new(&ED25519, key.get(1..33)?);
             key.verify(&signed, &proof).ok()?;
@@ -170,88 +187,144 @@ fn verified(receiver: &Receiver, arrival: &Arrival) -> Option<String> {
     }
 }
 
-/// Checks what became of one event. Answers how many tries were made for it that are not recorded.
-async fn check_published(
-    nature: &Nature,
-    store: &DynamoStore,
-    stage: &Stage,
-    arrivals: &Arrivals,
-    Published {
-        meant,
-        acknowledged,
-        refused,
-    }: &Published,
-) -> Result<u64> {
-    let name = format!("{} {} {}", meant.tenant, meant.id, meant.event_type);
-    nature.check("a good request is not refused", refused.is_none(), || {
-        format!("{name}: {refused:?}")
-    });
-    let (tenant, id) = (
-        TenantId::parse(meant.tenant)?,
-        EventId::parse(meant.id.as_str())?,
-    );
-    let record = store.event(&tenant, &id).await?.map(|read| read.value);
-    nature.check(
-        "what was acknowledged is recorded",
-        record.is_some() || acknowledged.is_none(),
-        || name.clone(),
-    );
-    let Some(record) = record else {
-        return Ok(0);
-    };
-    let said: Value = serde_json::from_str(record.event.data.as_str())?;
-    nature.check(
-        "one event per id, as it was published",
-        said == meant.data
-            && record.event.event_type.as_str() == meant.event_type
-            && record.conflicts == 0,
-        || format!("{name}: {said}, {} conflicts", record.conflicts),
-    );
-    let deliveries = store.deliveries(&tenant, &id).await?;
-    let mut shortfall = 0;
-    for receiver in stage.of_role(meant.tenant, "ase") {
-        let delivery = deliveries
+/// What the laws of what was published look at.
+struct Law<'a> {
+    nature: &'a Nature,
+    store: &'a DynamoStore,
+    stage: &'a Stage,
+    orders: &'a Orders,
+}
+
+impl Law<'_> {
+    /// Checks what became of one event. Answers how many tries were made for it that are not recorded.
+    async fn check_published(
+        &self,
+        arrivals: &Arrivals,
+        Published {
+            meant,
+            acknowledged,
+            refused,
+        }: &Published,
+    ) -> Result<u64> {
+        let nature = self.nature;
+        let name = format!("{} {} {}", meant.tenant, meant.id, meant.event_type);
+        nature.check("a good request is not refused", refused.is_none(), || {
+            format!("{name}: {refused:?}")
+        });
+        let (tenant, id) = (
+            TenantId::parse(meant.tenant)?,
+            EventId::parse(meant.id.as_str())?,
+        );
+        let record = self.store.event(&tenant, &id).await?.map(|read| read.value);
+        nature.check(
+            "what was acknowledged is recorded",
+            record.is_some() || acknowledged.is_none(),
+            || name.clone(),
+        );
+        let Some(record) = record else {
+            return Ok(0);
+        };
+        let said: Value = serde_json::from_str(record.event.data.as_str())?;
+        nature.check(
+            "one event per id, as it was published",
+            said == meant.data
+                && record.event.event_type.as_str() == meant.event_type
+                && record.conflicts == 0,
+            || format!("{name}: {said}, {} conflicts", record.conflicts),
+        );
+        let mut deliveries = self.store.deliveries(&tenant, &id).await?;
+        deliveries.sort_by_key(|delivery| delivery.key.round);
+        let mut shortfall = 0;
+        for receiver in self.stage.of_role(meant.tenant, "ase") {
+            let of = |it: &&Delivery| it.key.endpoint.as_str() == receiver.endpoint;
+            let rounds: Vec<_> = deliveries.iter().filter(of).collect();
+            let of = arrivals.of(receiver, &meant.id);
+            shortfall += self.check_receiver(receiver, (meant, &record), &rounds, of)?;
+        }
+        let expected: BTreeSet<_> = self
+            .stage
+            .of_role(meant.tenant, "ase")
+            .map(|it| it.endpoint)
+            .collect();
+        let others = deliveries
             .iter()
-            .find(|delivery| delivery.key.endpoint.as_str() == receiver.endpoint);
-        let name = format!("{name} to {}", receiver.endpoint);
-        let settled = delivery.is_some_and(|delivery| delivery.state.settled());
+            .find(|it| !expected.contains(it.key.endpoint.as_str()));
+        nature.check("nobody else is told", others.is_none(), || {
+            format!("{name}: {:?}", others.map(|it| it.key.endpoint.clone()))
+        });
+        Ok(shortfall)
+    }
+
+    /// Checks what became of one event at one receiver, each time it was sent there.
+    fn check_receiver(
+        &self,
+        receiver: &Receiver,
+        (meant, record): (&Meant, &EventRecord),
+        rounds: &[&Delivery],
+        arrivals: &[Arrival],
+    ) -> Result<u64> {
+        let nature = self.nature;
+        let name = format!("{} {} to {}", meant.tenant, meant.id, receiver.endpoint);
+        let mut chosen = record.recipients.endpoints();
+        if !chosen.any(|it| it.as_str() == receiver.endpoint) {
+            let off = self.orders.may_be_off(receiver, record.recorded_at);
+            let quiet = rounds.is_empty() && arrivals.is_empty();
+            nature.check("only who is off is left out", off && quiet, || {
+                format!("{name}: recorded {}", record.recorded_at)
+            });
+            nature.count("receivers left out since they were off", 1);
+            return Ok(0);
+        }
+        let settled = rounds.last().is_some_and(|it| it.state.settled());
         nature.check(
             "what was acknowledged ends in a final state",
             settled,
-            || format!("{name}: {:?}", delivery.map(|delivery| delivery.state)),
+            || {
+                let states: Vec<_> = rounds.iter().map(|it| it.state).collect();
+                format!("{name}: {states:?}")
+            },
         );
-        for arrival in arrivals.of(receiver, &meant.id) {
+        let most = 1 + self.orders.replays(receiver, &meant.id) * REPLAYS_OF_AN_ORDER;
+        let numbers = rounds.iter().map(|it| it.key.round.number());
+        let in_order = numbers.eq((1..).take(rounds.len())) && rounds.len() <= most;
+        nature.check(
+            "a round begins when it is asked for, after the one before it",
+            in_order,
+            || format!("{name}: {} rounds of {most}", rounds.len()),
+        );
+        for arrival in arrivals {
             let body: Value = serde_json::from_slice(&arrival.body)?;
             let told = body.get("data") == Some(&meant.data);
             nature.check("what arrives is what was published", told, || {
                 format!("{name}: {body}")
             });
         }
-        if let Some(delivery) = delivery {
-            shortfall += check_delivery(
-                nature,
-                receiver,
-                arrivals.of(receiver, &meant.id),
-                delivery,
-                &name,
-                match meant.event_type {
-                    "outgoing_payment.created" => Ends::WithAWindow,
-                    _ => Ends::Usually,
-                },
-            )?;
+        let ends = match (meant.event_type, self.orders.was_off(receiver)) {
+            ("outgoing_payment.created", off) => Ends::WithAWindow { off },
+            (_, true) => Ends::WhenOff,
+            (_, false) => Ends::Usually,
+        };
+        let mut shortfall = 0;
+        for (round, delivery) in rounds.iter().enumerate() {
+            if round > 0 {
+                nature.count("replays", 1);
+            }
+            // What nobody wrote down counts for the first round.
+            let was_of = |delivery: &Delivery, arrival: &Arrival| {
+                delivery.tries.iter().any(|it| {
+                    let ended = it.at + SignedDuration::from_millis(it.took_ms.into());
+                    (it.at..=ended).contains(&arrival.at)
+                })
+            };
+            let is_of = |arrival: &&Arrival| {
+                let of = rounds.iter().position(|it| was_of(it, arrival));
+                of.unwrap_or(0) == round
+            };
+            let of: Vec<_> = arrivals.iter().filter(is_of).cloned().collect();
+            shortfall += check_delivery(nature, receiver, &of, delivery, &name, ends)?;
         }
+        Ok(shortfall)
     }
-    let expected: BTreeSet<_> = stage
-        .of_role(meant.tenant, "ase")
-        .map(|it| it.endpoint)
-        .collect();
-    let others = deliveries
-        .iter()
-        .find(|it| !expected.contains(it.key.endpoint.as_str()));
-    nature.check("nobody else is told", others.is_none(), || {
-        format!("{name}: {:?}", others.map(|it| it.key.endpoint.clone()))
-    });
-    Ok(shortfall)
 }
 
 /// How a delivery may end beside being delivered and given up.
@@ -259,8 +332,13 @@ async fn check_published(
 pub enum Ends {
     /// Not otherwise.
     Usually,
+    /// Its receiver may be switched off or deleted meanwhile.
+    WhenOff,
     /// After a time it is of no use.
-    WithAWindow,
+    WithAWindow {
+        /// And its receiver may be switched off or deleted meanwhile.
+        off: bool,
+    },
     /// And what it says may be so no more.
     WithAGuard,
     /// Something newer may have come meanwhile.
@@ -311,7 +389,7 @@ pub fn check_delivery(
         }
         State::Expired => {
             nature.count("deliveries that expired", 1);
-            let has_window = matches!(ends, Ends::WithAWindow | Ends::WithAGuard);
+            let has_window = matches!(ends, Ends::WithAWindow { .. } | Ends::WithAGuard);
             nature.check("only what has a window expires", has_window, shown);
         }
         State::Superseded => {
@@ -322,6 +400,11 @@ pub fn check_delivery(
                 may,
                 shown,
             );
+        }
+        State::Skipped { .. } => {
+            nature.count("deliveries skipped since their receiver was off", 1);
+            let may = matches!(ends, Ends::WhenOff | Ends::WithAWindow { off: true });
+            nature.check("only what goes to who is off is skipped", may, shown);
         }
         _ => nature.check("nothing ends otherwise", false, shown),
     }

@@ -11,6 +11,7 @@ pub mod defects;
 pub mod laws;
 pub mod load;
 pub mod nature;
+pub mod operator;
 pub mod outside;
 pub mod overload;
 pub mod process;

@@ -79,6 +79,22 @@ impl Receiver {
         }
     }
 
+    /// Where the operator has it called from some time on, in some runs.
+    #[must_use]
+    pub fn other_url(&self) -> String {
+        self.url.replace("/hook", "/moved")
+    }
+
+    /// What the operator has signed with from some time on, in some runs.
+    #[must_use]
+    pub fn other_secret(&self) -> String {
+        match self.scheme {
+            Scheme::Rafiki => format!("another {}", self.secret),
+            Scheme::Standard => self.secret.replace("whsec_AA", "whsec_BB"),
+            Scheme::Stellar => self.secret.clone(),
+        }
+    }
+
     /// What the operator puts.
     #[must_use]
     pub fn settings(&self) -> Value {
@@ -183,6 +199,7 @@ impl Stage {
             };
             let outside = &cluster.outside;
             outside.place(&receiver.url, &chance, self.calm, end);
+            outside.place(&receiver.other_url(), &chance, self.calm, end);
         }
         self
     }
