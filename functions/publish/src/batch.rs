@@ -5,12 +5,12 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_json::value::RawValue;
 use shared::body::BodyError;
-use shared::event::{Envelope, FieldError, Role};
+use shared::event::{Envelope, FieldError, Role, unambiguous};
 use shared::ids::EventId;
 use shared::queue::{Message, Queue, QueueError};
 use tracing::warn;
 
-use crate::body::{EVENT_MOST, event, parse, wrong};
+use crate::body::{EVENT_MOST, event, wrong};
 use crate::handler::{Publish, Sender};
 use crate::reply::{Item, Refusal};
 
@@ -106,6 +106,6 @@ fn read(text: &str) -> Result<Envelope, Refusal> {
     if text.len() > EVENT_MOST {
         return Err(BodyError::TooLong(EVENT_MOST).into());
     }
-    parse(text)?;
+    unambiguous(text)?;
     Ok(event(text)?)
 }

@@ -18,7 +18,7 @@ use http::HeaderMap;
 use serde_json::Value;
 use shared::access::Access;
 use shared::body::{BodyError, receive_json};
-use shared::event::{Envelope, Event, Role, Source, resource};
+use shared::event::{Envelope, Event, Role, Source, resource, unambiguous};
 use shared::ids::TenantId;
 use shared::problem::Problem;
 use shared::queue::task::{PublishTask, send};
@@ -29,7 +29,7 @@ use shared::time::Clock;
 use tracing::{info, warn};
 
 use crate::batch::split;
-use crate::body::{ARRAY_MOST, EVENT_MOST, event, parse, text, wrong};
+use crate::body::{ARRAY_MOST, EVENT_MOST, event, text, wrong};
 use crate::recipients::named;
 use crate::reply::{Accepted, Refusal};
 
@@ -86,7 +86,7 @@ impl Publish {
             Some(header) => {
                 let body = receive_json(&parts.headers, body, EVENT_MOST).await?;
                 let body = text(&body)?;
-                let parsed = parse(body)?;
+                let parsed = unambiguous(body)?;
                 let sender = self.by_signature(tenant, header, &parsed).await?;
                 if parsed.is_array() {
                     let rule = "must be one event; an array is taken with a bearer key only";
@@ -114,7 +114,7 @@ impl Publish {
                 if body.len() > EVENT_MOST {
                     return Err(BodyError::TooLong(EVENT_MOST).into());
                 }
-                parse(body)?;
+                unambiguous(body)?;
                 self.one(&sender, roles.as_ref(), event(body)?).await
             }
         }

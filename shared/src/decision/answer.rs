@@ -1,7 +1,10 @@
 //! What an ASE's answer comes to: judged against the question, or left to the tenant's policy.
 
+use std::fmt;
+
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::question::{is_zero, object, same_asset};
 use super::{Because, By, Decision, Policy, Question, QuestionKind, Verdict};
@@ -95,14 +98,43 @@ fn judge(question: &Question, answer: &str) -> Result<Decision, String> {
     })
 }
 
-/// The reason of an answer that rejects. What else it holds does not matter: no policy may accept what the ASE did not
-/// want.
+/// The reason of an answer that rejects. What else it holds does not matter, even another decision beside that one: no policy
+/// may accept what the ASE did not want.
 fn rejection(answer: &str) -> Option<Option<String>> {
-    let answer: Map<String, Value> = serde_json::from_str(answer).ok()?;
-    let rejects =
-        answer.get("decision").and_then(Value::as_str) == Some(Verdict::Rejected.as_str());
-    let reason = answer.get("reason").and_then(Value::as_str);
-    rejects.then(|| reason.map(str::to_owned))
+    let Members(members) = serde_json::from_str(answer).ok()?;
+    let rejected = Verdict::Rejected.as_str();
+    let rejects = |(name, value): &(String, Value)| name == "decision" && value == rejected;
+    let reason = members.iter().find(|(name, _)| name == "reason");
+    let reason = reason.and_then(|(_, value)| value.as_str());
+    members
+        .iter()
+        .any(rejects)
+        .then(|| reason.map(str::to_owned))
+}
+
+/// Every member of an object, those that stand there twice as well.
+struct Members(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(answer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = object.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        answer.deserialize_map(Reader)
+    }
 }
 
 /// The amount that an accepted payment is made with: as asked, lowered, or set where there was none.

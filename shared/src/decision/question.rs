@@ -8,7 +8,9 @@ use url::Url;
 
 use super::Decision;
 use crate::event::amount::{Amount, Units};
-use crate::event::{Event, EventType, FieldError, Json, Kind, Source, Time, read, text};
+use crate::event::{
+    Event, EventType, FieldError, Json, Kind, Source, Time, read, text, unambiguous,
+};
 use crate::ids::EventId;
 
 /// The longest `dataFromSender`, in bytes.
@@ -145,6 +147,7 @@ impl Question {
         let body = std::str::from_utf8(body).map_err(|_| wrong("body", "is not UTF-8"))?;
         let body = body.trim();
         let Probe { partial } = object(body)?;
+        unambiguous(body)?;
         if partial.is_some() {
             Self::partial(body)
         } else {

@@ -177,6 +177,10 @@ fn a_question_is_read_strictly_and_what_is_wrong_is_named() {
         (b"", "`body` must be a JSON object"),
         (b"{", "`body` is not JSON"),
         (b"{\xff}", "`body` is not UTF-8"),
+        (
+            br#"{"walletAddress":"https://w.example/a","expiresAt":"2026-09-16T12:00:00Z","metadata":{"n":1,"n":2}}"#,
+            "`metadata.n` stands there twice",
+        ),
     ] {
         let refused = Question::read(body).map_err(|it| it.to_string());
         assert_eq!(refused.map(|it| it.kind()), Err(want.to_owned()));
@@ -420,10 +424,16 @@ fn a_rejection_is_one_whatever_stands_around_it() {
         for around in [
             "", " ", "\n", "\u{b}", "\u{c}", "\u{85}", "\u{a0}", "\u{3000}",
         ] {
-            let answer = format!("{around}{{\"decision\":\"rejected\"}}{around}");
-            let got = conclude(&question(&asked), &answered(200, &answer), accept);
-            let want = json!({"decision": "rejected", "by": "ase"});
-            assert_eq!(shown(&got), want, "{answer:?}");
+            for answer in [
+                r#"{"decision":"rejected"}"#,
+                r#"{"decision":"rejected","decision":"accepted"}"#,
+                r#"{"decision":"accepted","decision":"rejected"}"#,
+            ] {
+                let answer = format!("{around}{answer}{around}");
+                let got = conclude(&question(&asked), &answered(200, &answer), accept);
+                let want = json!({"decision": "rejected", "by": "ase"});
+                assert_eq!(shown(&got), want, "{answer:?}");
+            }
         }
     }
 }

@@ -19,6 +19,7 @@ mod page;
 mod recipients;
 pub mod recovery;
 mod rules;
+mod unambiguous;
 pub mod wallet_address;
 
 use std::fmt;
@@ -36,6 +37,7 @@ pub use maker::{Maker, OURS};
 pub use page::page;
 pub use recipients::{Chosen, NoReceiver, Recipients, SetAside};
 pub use rules::{Audience, Route, Told, audience, route};
+pub use unambiguous::unambiguous;
 
 use crate::ids::EventId;
 

@@ -26,7 +26,8 @@ and drop what came before.
 
 Payment backends publish events. Some types Payrelay alone makes, of what billing platforms told it and of what it asks an
 account servicing entity to decide; each type below says so. Those, and whatever else begins with `recovery.`, nobody can
-publish: it is refused with `400`, naming `type`.
+publish: it is refused with `400`, naming `type`. So is an event in which an object names a member twice, anywhere: it could be
+signed as one thing and acted on as another.
 
 ## Who is told
 

@@ -288,6 +288,22 @@ async fn each_request_gets_its_answer_and_only_accepted_ones_reach_the_queue() -
             (400, "`body` is not JSON"),
         ),
         (
+            "a member of an unknown payload twice",
+            body(
+                r#"{"id":"1","type":"a.b","data":{"to":[{"n":1,"n":2}]}}"#,
+                with(&own),
+            ),
+            (400, "`data.to[0].n` stands there twice"),
+        ),
+        (
+            "a member of a known payload twice, signed",
+            body(
+                &A.replacen(r#""data":{"#, r#""data":{"more":1,"more":2,"#, 1),
+                usual(),
+            ),
+            (400, "`data.more` stands there twice"),
+        ),
+        (
             "one field more",
             body(&with_tenant, usual()),
             (400, "`tenantId` is not a field that may stand here"),
