@@ -20,7 +20,7 @@ use crate::stage::Stage;
 pub enum Act {
     /// A payment backend publishes an event.
     Publish(publish::Meant),
-    /// The operator changes a receiver of such events, or has one sent once more.
+    /// The operator changes a receiver, or has an event sent once more.
     Order(operator::Order),
     /// Something happens to an invoice at its billing platform.
     Bill(recovery::Billed),
@@ -58,10 +58,14 @@ pub fn plan(seed: u64, calm_ms: u64) -> Vec<Act> {
         acts.extend(meant.into_iter().map(Act::Publish));
     }
     if recovery {
+        let holds = operator::holds(seed, &["shop"], calm_ms);
+        acts.extend(holds.into_iter().map(Act::Order));
         let billed = recovery::plan(seed, calm_ms).into_iter();
         acts.extend(billed.map(Act::Bill));
     }
     if anchor {
+        let holds = operator::holds(seed, &anchor::CLIENTS, calm_ms);
+        acts.extend(holds.into_iter().map(Act::Order));
         acts.extend(anchor::plan(seed, calm_ms).into_iter().map(Act::Tell));
     }
     acts.sort_by_key(Act::after_ms);

@@ -12,7 +12,7 @@ use crate::chance::Chance;
 use crate::cluster::Cluster;
 use crate::nature::{Nature, pass};
 use crate::publish;
-use crate::stage::{Receiver, Stage, TENANTS};
+use crate::stage::{Receiver, Scheme, Stage, TENANTS};
 
 /// What a worker read before a change it may go by until its function ends: 10 s from the cache, and a minute at work.
 const KNOWN_WITHIN: SignedDuration = SignedDuration::from_secs(70);
@@ -199,6 +199,27 @@ pub fn plan(seed: u64, published: &[publish::Meant], calm_ms: u64) -> Vec<Order>
     orders
 }
 
+/// What the operator of a run does to receivers of other things: holds some for a while.
+#[must_use]
+pub fn holds(seed: u64, endpoints: &[&'static str], calm_ms: u64) -> Vec<Order> {
+    let chance = Chance::new(seed, 10);
+    let mut orders = Vec::new();
+    for tenant in TENANTS {
+        for endpoint in endpoints {
+            if chance.percent(15) {
+                orders.push(Order {
+                    tenant,
+                    endpoint,
+                    what: What::Holds,
+                    after_ms: chance.between(0, calm_ms / 2),
+                    for_ms: chance.between(0, calm_ms / 2),
+                });
+            }
+        }
+    }
+    orders
+}
+
 /// Carries out an order; every call is made until it is known to be done.
 pub async fn carry_out(
     cluster: Arc<Cluster>,
@@ -207,11 +228,15 @@ pub async fn carry_out(
     order: Order,
 ) {
     pass(Duration::from_millis(order.after_ms)).await;
-    let mut receivers = stage.of_role(order.tenant, "ase");
-    let Some(receiver) = receivers.find(|it| it.endpoint == order.endpoint) else {
+    let is_it = |it: &&Receiver| (it.tenant, it.endpoint) == (order.tenant, order.endpoint);
+    let Some(receiver) = stage.receivers.iter().find(is_it) else {
         return;
     };
-    let path = format!("/v1/tenants/{}/endpoints/{}", order.tenant, order.endpoint);
+    let kind = match receiver.scheme {
+        Scheme::Stellar => "clients",
+        Scheme::Rafiki | Scheme::Standard => "endpoints",
+    };
+    let path = format!("/v1/tenants/{}/{kind}/{}", order.tenant, order.endpoint);
     let breaker = format!("{path}/breaker");
     let settings = |change: Value| {
         let mut settings = receiver.settings();

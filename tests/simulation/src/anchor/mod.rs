@@ -11,7 +11,7 @@ use crate::stage::TENANTS;
 
 pub use business::Business;
 pub use laws::check;
-pub use rules::{STATUSES, WAITS_S, settings, wallets};
+pub use rules::{CLIENTS, STATUSES, WAITS_S, settings, wallets};
 pub use story::{Stories, tell};
 
 /// A step of a story: that of one customer and one transaction of a client.

@@ -18,7 +18,7 @@ pub(super) const REASON: &str = "the papers are not right";
 /// The waits after failed tries, in seconds.
 pub const WAITS_S: [u32; 4] = [5, 30, 120, 600];
 /// The wallet clients. The second is told only of the latest.
-pub(super) const CLIENTS: [&str; 2] = ["lobby", "kiosk"];
+pub const CLIENTS: [&str; 2] = ["lobby", "kiosk"];
 
 /// The client of a story.
 pub(super) fn client(story: usize) -> &'static str {
