@@ -169,21 +169,7 @@ impl Tries {
         until: Timestamp,
     ) -> Result<Saved, StoreError> {
         delivery.hold_back(until);
-        let saved = self
-            .deliveries
-            .save_delivery(&delivery, version, self.clock.now())
-            .await?;
-        if saved == Saved::Stored {
-            info!(
-                tenant = delivery.key.tenant.as_str(),
-                event.id = delivery.key.event.as_str(),
-                endpoint = delivery.key.endpoint.as_str(),
-                state = delivery.state.as_str(),
-                until = until.to_string(),
-                "delivery held"
-            );
-        }
-        Ok(saved)
+        self.save_untried(&delivery, version).await
     }
 
     /// Records that no try is made any more, and why.
@@ -195,9 +181,17 @@ impl Tries {
     ) -> Result<Saved, StoreError> {
         delivery.state = state;
         delivery.hold = None;
+        self.save_untried(&delivery, version).await
+    }
+
+    async fn save_untried(
+        &self,
+        delivery: &Delivery,
+        version: Option<Version>,
+    ) -> Result<Saved, StoreError> {
         let saved = self
             .deliveries
-            .save_delivery(&delivery, version, self.clock.now())
+            .save_delivery(delivery, version, self.clock.now())
             .await?;
         if saved == Saved::Stored {
             info!(
@@ -205,7 +199,7 @@ impl Tries {
                 event.id = delivery.key.event.as_str(),
                 endpoint = delivery.key.endpoint.as_str(),
                 state = delivery.state.as_str(),
-                "delivery closed without a try"
+                "delivery not tried"
             );
         }
         Ok(saved)
