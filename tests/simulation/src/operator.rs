@@ -17,6 +17,9 @@ use crate::stage::{Receiver, Scheme, Stage, TENANTS};
 /// What a worker read before a change it may go by until its function ends: 10 s from the cache, and a minute at work.
 const KNOWN_WITHIN: SignedDuration = SignedDuration::from_secs(70);
 
+/// So often it is asked for a replay that can't be had yet.
+const ASKED_MOST: u32 = 5;
+
 /// What the operator does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
@@ -298,7 +301,7 @@ async fn insist(
     (method, path, body): (&str, String, Value),
 ) -> Timestamp {
     let nature = &cluster.nature;
-    loop {
+    for asked in 1.. {
         let answer = cluster.call(method, &path, &body).await;
         let status = answer.as_ref().map(|answer| answer.status.as_u16());
         let done = match (&order.what, status) {
@@ -306,8 +309,8 @@ async fn insist(
             // It is there already, or there no more: an answer that it is done was lost, the table's or the door's.
             (What::Rotates, Some(422)) | (What::Deletes, Some(404)) => true,
             // Its event, or the round before, is not so far yet; or it never went there.
-            (What::Replays(_), Some(404 | 409)) if nature.is_calm() => true,
-            (What::Replays(_), Some(404 | 409)) | (_, Some(409 | 429 | 503) | None) => false,
+            (What::Replays(_), Some(404 | 409)) => asked >= ASKED_MOST,
+            (_, Some(409 | 429 | 503) | None) => false,
             _ => {
                 nature.check("a good order is not refused", false, || {
                     format!("{order:?}: {answer:?}")
@@ -317,8 +320,9 @@ async fn insist(
         };
         if done {
             nature.count("orders of the operator", 1);
-            return nature.now();
+            break;
         }
-        pass(nature.chance.millis(1_000, 20_000)).await;
+        pass(nature.chance.millis(1_000, 60_000)).await;
     }
+    nature.now()
 }
