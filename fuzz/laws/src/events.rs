@@ -9,7 +9,7 @@ use serde_json::Value;
 use shared::delivery::{
     BreakerPolicy, Endpoint, EndpointState, LiveSecret, Policy, Request, Scheme, request,
 };
-use shared::event::{Envelope, Event, Kind, Maker, Role, Source, resource};
+use shared::event::{Envelope, Event, Kind, Maker, Role, Source, resource, unambiguous};
 use shared::ids::{EndpointId, TenantId};
 use shared::queue::Task;
 use shared::queue::task::PublishTask;
@@ -53,7 +53,7 @@ pub fn hold(input: &[u8]) {
         return;
     };
     // As the door does: what can't be signed again is refused first.
-    let Ok(parsed) = body::parse(text) else {
+    let Ok(parsed) = unambiguous(text) else {
         return;
     };
     match body::event(text) {
@@ -68,7 +68,7 @@ pub fn hold(input: &[u8]) {
 /// The document that is verified and the event that is taken, as the door reads them; `None` for what it refuses.
 #[must_use]
 pub fn read(text: &str) -> Option<(Value, Envelope)> {
-    Some((body::parse(text).ok()?, body::event(text).ok()?))
+    Some((unambiguous(text).ok()?, body::event(text).ok()?))
 }
 
 /// The event is the document that the signature covers.

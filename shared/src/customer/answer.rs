@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::CustomerStatus;
-use crate::event::Json;
+use crate::event::{Json, unambiguous};
 use crate::ids::CustomerId;
 
 /// A customer, as the business server told of it.
@@ -20,7 +20,7 @@ pub struct Customer {
 /// Why an answer can't be used. The texts hold nothing of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
-    /// It is no JSON object with texts where SEP-12 has texts.
+    /// It is no JSON object with texts where SEP-12 has texts, or one that readers may take for different things.
     #[error("the business server's answer is no customer object")]
     NotACustomer,
     /// It tells of another customer, or of none.
@@ -52,6 +52,7 @@ impl Customer {
             return Err(Unusable::NotACustomer);
         }
         let wire: Wire = serde_json::from_str(text).map_err(|_| Unusable::NotACustomer)?;
+        unambiguous(text).map_err(|_| Unusable::NotACustomer)?;
         if wire.id.as_deref() != Some(asked.as_str()) {
             return Err(Unusable::OtherCustomer);
         }
@@ -80,7 +81,7 @@ mod tests {
             (CustomerStatus::NeedsInfo, None)
         );
         assert_eq!(read.body.as_str(), good);
-        let cases: [(&[u8], Unusable); 11] = [
+        let cases: [(&[u8], Unusable); 13] = [
             (b"", NotACustomer),
             (b"[\"cus_1\",\"ACCEPTED\",null]", NotACustomer),
             (b"{\"id\":\"cus_1\",\"status\":\"ACCEPTED\"", NotACustomer),
@@ -93,6 +94,14 @@ mod tests {
                 NotACustomer,
             ),
             (b"{\"id\":\"cus_1\",\"status\":1}", NotACustomer),
+            (
+                b"{\"id\":\"cus_1\",\"status\":\"ACCEPTED\",\"fields\":{\"a\":1,\"a\":2}}",
+                NotACustomer,
+            ),
+            (
+                b"{\"id\":\"cus_1\",\"status\":\"ACCEPTED\",\"more\":5e333}",
+                NotACustomer,
+            ),
             (
                 b"{\"id\":\"cus_\xff\",\"status\":\"ACCEPTED\"}",
                 NotACustomer,
