@@ -157,6 +157,6 @@ async fn play(
         others_p99_ms: p99(&waits),
         requests,
         arrived,
-        caught_up: last.duration_since(back),
+        caught_up: last.max(back).duration_since(back),
     })
 }
