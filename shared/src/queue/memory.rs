@@ -341,9 +341,10 @@ impl MemoryQueues {
         };
         let young = state.stored.values().filter(|stored| stored.count < AGED);
         let visible = state.by_time.iter().take_while(|(at, _)| *at <= now);
+        let out = |stored: &&Stored| stored.in_flight && stored.visible_at > now;
         Glance {
             visible: visible.count(),
-            in_flight: state.in_flight,
+            in_flight: state.stored.values().filter(out).count(),
             oldest: young.map(|stored| stored.sent).min(),
         }
     }

@@ -224,6 +224,38 @@ async fn what_is_put_off_comes_after_exactly_so_long_and_old_receipts_put_nothin
 }
 
 #[tokio::test]
+async fn a_glance_tells_what_shows_what_is_out_and_since_when_the_oldest_young_one_waits() {
+    let driven = Driven::standard();
+    let glance = || driven.queues.glance(driven.queue);
+    assert_eq!(glance(), Glance::default());
+    driven.send(messages(["a"])).await;
+    driven.clock.advance(SECOND);
+    let later = Message {
+        delay: SECOND,
+        ..Message::new("b")
+    };
+    driven.send([later]).await;
+    for receipts in 1..=3 {
+        let oldest = Some(at(100));
+        let before = Glance {
+            visible: receipts.min(2),
+            in_flight: 0,
+            oldest,
+        };
+        assert_eq!(glance(), before, "before receipt {receipts}");
+        driven.receive(1).await;
+        driven.receive(1).await;
+        let after = Glance {
+            visible: 0,
+            in_flight: receipts.min(2),
+            oldest: if receipts < 3 { oldest } else { Some(at(101)) },
+        };
+        assert_eq!(glance(), after, "after receipt {receipts}");
+        driven.clock.advance(HIDDEN);
+    }
+}
+
+#[tokio::test]
 async fn a_message_goes_to_the_dead_letters_after_its_last_receipt() {
     let spec = Spec {
         visibility: HIDDEN,
