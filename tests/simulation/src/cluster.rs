@@ -351,6 +351,18 @@ impl Cluster {
         Ok(due.min())
     }
 
+    /// What is left to do, in words.
+    #[must_use]
+    pub fn unrest(&self) -> String {
+        let queues = &self.lines.queues;
+        let dead = queues.dead_letters();
+        let left = Queue::ALL.map(|queue| {
+            let (name, alive, dead) = (queue.as_str(), queues.len(queue), dead.len(queue));
+            format!("{name} {alive} and {dead} dead")
+        });
+        format!("{left:?}, next due {:?}", self.next_due())
+    }
+
     /// Whether nothing is left to do: no message, nothing that waits for its time.
     ///
     /// # Errors

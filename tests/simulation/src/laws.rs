@@ -8,7 +8,7 @@ use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use data_encoding::{BASE32_NOPAD, BASE64};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use shared::delivery::{Delivery, End, State};
+use shared::delivery::{Delivery, End, State, Try};
 use shared::ids::{EventId, TenantId};
 use shared::secret::Secret;
 use shared::signature::{rafiki, standard};
@@ -36,9 +36,7 @@ pub async fn check(cluster: &Arc<Cluster>, stage: &Stage, outsiders: &Outsiders)
     cluster.nature.tell(|| "-- at rest".to_owned());
     let nature = &cluster.nature;
     nature.check("everything settles", cluster.is_settled()?, || {
-        let queues = shared::queue::Queue::ALL
-            .map(|queue| format!("{} {}", queue.as_str(), cluster.lines.queues.len(queue)));
-        format!("{queues:?}, next due {:?}", cluster.next_due())
+        cluster.unrest()
     });
     let arrivals = outsiders.check().await?;
     for (url, event) in arrivals.sorted.keys() {
@@ -433,12 +431,14 @@ fn check_waits(
     arrivals: &[Arrival],
     name: &str,
 ) {
+    let end = |tried: &Try| tried.at + SignedDuration::from_millis(tried.took_ms.into());
+    let first = delivery.tries.first().map(end);
     for (place, pair) in delivery.tries.windows(2).enumerate() {
         let [before, after] = pair else {
             continue;
         };
         let wait = receiver.waits_s.get(place).copied().unwrap_or_default();
-        let ended = before.at + SignedDuration::from_millis(before.took_ms.into());
+        let ended = end(before);
         let waited = after.at.duration_since(ended);
         // What was answered to the try before it, which is not known if that try was recorded by nobody.
         let asked = arrivals
@@ -446,9 +446,10 @@ fn check_waits(
             .rfind(|it| it.at <= ended && it.at >= before.at);
         let wait = wait.max(asked.map_or(0, |it| it.asked_s).into());
         let holds = waited >= SignedDuration::from_secs(wait.into());
-        if !holds && !nature.is_fair() && place == 0 {
-            // The first try of a message claims nothing, so a second copy of the message may try at the same time.
-            nature.except("two copies of a message made the first try side by side");
+        let beside_first = place == 0 || first.is_some_and(|ended| after.at <= ended);
+        if !holds && !nature.is_fair() && beside_first {
+            // The first try of a message claims nothing, so other copies of the message may try at the same time.
+            nature.except("copies of a message made the first try side by side");
             continue;
         }
         nature.check("no retry is earlier than the policy allows", holds, || {

@@ -204,7 +204,11 @@ async fn play(template: &Template, backlog: u64) -> Result<Measured> {
     while !cluster.is_settled()? && nature.now() < limit {
         pass(Duration::from_secs(30)).await;
     }
-    ensure!(cluster.is_settled()?, "it does not come to rest");
+    ensure!(
+        cluster.is_settled()?,
+        "it does not come to rest: {}",
+        cluster.unrest()
+    );
     watching.abort();
     let rest = until(end, nature.now());
     let felt = Felt::by(&cluster);
