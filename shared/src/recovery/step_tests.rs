@@ -86,6 +86,17 @@ fn the_platform_is_told_of_a_success_of_ours_that_it_does_not_know() {
             }),
         )
     };
+    let failed_before = Signal {
+        by_merchant: true,
+        ..signal(
+            4,
+            PaymentFailed,
+            Some(Charge {
+                triggered_by: TriggeredBy::Internal,
+                ..charge("ch_5", Status::Failed)
+            }),
+        )
+    };
     let external = Signal {
         by_merchant: true,
         ..signal(5, PaymentSucceeded, Some(charge("ch_5", Status::Succeeded)))
@@ -135,6 +146,13 @@ fn the_platform_is_told_of_a_success_of_ours_that_it_does_not_know() {
                 id: signal(4, PaymentFailed, None).id,
                 ..under_way
             },
+            &wanted,
+            false,
+        ),
+        (
+            "a failure before it",
+            intent(&[of_token(0, Status::Failed, "a"), ours()]),
+            failed_before,
             &wanted,
             false,
         ),
