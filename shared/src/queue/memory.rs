@@ -248,8 +248,10 @@ impl State {
 
     /// The groups of a FIFO queue that are held back: any of their messages is out, an earlier or a later one.
     fn groups_out(&self, fifo: bool, now: Timestamp) -> HashSet<Option<String>> {
-        let hidden = self.by_time.range((now, u64::MAX)..).filter(|_| fifo);
+        let hidden = fifo.then(|| self.by_time.range((now, u64::MAX)..));
         hidden
+            .into_iter()
+            .flatten()
             .filter_map(|(_, key)| Some(self.stored.get(key)?.message.group.clone()))
             .collect()
     }
