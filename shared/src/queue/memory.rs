@@ -148,6 +148,9 @@ impl Line {
     fn receive(&self, most: usize, now: Timestamp) -> Vec<Received> {
         let mut state = self.lock();
         let mut taken = Vec::new();
+        if state.in_flight >= IN_FLIGHT_MOST {
+            state.come_back(now);
+        }
         let out = state.groups_out(self.spec.fifo, now);
         let mut from = 0;
         while taken.len() < most.min(BATCH_MOST) && state.in_flight < IN_FLIGHT_MOST {
@@ -223,6 +226,16 @@ impl State {
         self.by_time.remove(&(stored.visible_at, key));
         self.in_flight -= usize::from(stored.in_flight);
         Some(stored)
+    }
+
+    /// What shows again is not in flight any more. It takes a look at each, so it is done only when too many seem to be out.
+    fn come_back(&mut self, now: Timestamp) {
+        for (_, key) in self.by_time.range(..=(now, u64::MAX)) {
+            if let Some(stored) = self.stored.get_mut(key) {
+                self.in_flight -= usize::from(stored.in_flight);
+                stored.in_flight = false;
+            }
+        }
     }
 
     /// Whether nothing was sent to its group under its id lately. What comes again does not make that any later.

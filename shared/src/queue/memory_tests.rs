@@ -178,6 +178,12 @@ async fn no_more_is_received_than_was_asked_for_than_ten_and_than_may_be_in_flig
     line.expect("the queue is there").lock().in_flight = IN_FLIGHT_MOST - 2;
     assert_eq!(driven.receive(10).await.len(), 2);
     assert_eq!(driven.receive(10).await, []);
+    driven.clock.advance(HIDDEN);
+    assert_eq!(
+        driven.receive(10).await.len(),
+        10,
+        "what shows again is not in flight"
+    );
 }
 
 #[tokio::test]
