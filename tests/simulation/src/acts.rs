@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use crate::anchor::{self, Business, Stories};
 use crate::chance::Chance;
 use crate::cluster::Cluster;
-use crate::laws::{self, Arrivals};
+use crate::laws::Arrivals;
 use crate::operator::{self, Orders};
 use crate::publish::{self, Log};
 use crate::recovery::{self, Books};
@@ -150,8 +150,7 @@ impl Outsiders {
         let (cluster, stage) = (&self.cluster, &self.stage);
         let all = cluster.outside.arrivals();
         let mut arrivals = Arrivals::sorted(&cluster.nature, stage, &self.orders, &all);
-        let published = laws::check_all_published;
-        published(cluster, stage, &mut arrivals, &self.log, &self.orders).await?;
+        publish::check(cluster, stage, &mut arrivals, &self.log, &self.orders).await?;
         recovery::check(cluster, stage, &mut arrivals, &self.books).await?;
         anchor::check(cluster, stage, &mut arrivals, &self.stories).await?;
         Ok(arrivals)

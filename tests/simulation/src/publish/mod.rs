@@ -1,6 +1,8 @@
 //! Payment backends that publish events, as Rafiki does: each again and again under its id until it is answered 200, and some
 //! once more after that.
 
+mod laws;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Body;
@@ -12,6 +14,8 @@ use crate::chance::Chance;
 use crate::cluster::Cluster;
 use crate::nature::pass;
 use crate::stage::{Stage, TENANTS};
+
+pub use laws::check;
 
 /// An event that a backend means to publish.
 #[derive(Debug, Clone)]
