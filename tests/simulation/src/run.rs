@@ -17,8 +17,9 @@ use crate::nature::{Counts, Nature, Violation, pass};
 use crate::template::{Template, runtime};
 use crate::weather::{Fault, Weather};
 
-/// Everything has come to rest so long after faults end: the longest chain of waits and the longest hold of a message fit in.
-const REST_WITHIN: SignedDuration = SignedDuration::from_hours(12);
+/// Everything has come to rest so long after faults end: the longest chain of waits and the longest hold of a message fit in,
+/// which is that of what the operator held for a receiver that is down for good: a day, and until `sweep` ends it.
+const REST_WITHIN: SignedDuration = SignedDuration::from_hours(25);
 
 /// Which run, and what is left out of it.
 #[derive(Debug, Clone, Default)]
