@@ -1,4 +1,4 @@
-//! What a body says: JSON that can be signed again, and an event.
+//! What a body says: text that holds an event.
 
 use shared::event::{Envelope, FieldError, Maker, OURS};
 

@@ -45,9 +45,9 @@ impl Act {
 pub fn plan(seed: u64, calm_ms: u64) -> Vec<Act> {
     let chance = Chance::new(seed, 5);
     let (publish, recovery, anchor) = match chance.between(0, 99) {
-        0..62 => (true, false, false),
-        62..78 => (false, true, false),
-        78..97 => (false, false, true),
+        0..80 => (true, false, false),
+        80..88 => (false, true, false),
+        88..98 => (false, false, true),
         _ => (true, true, true),
     };
     let mut acts = Vec::new();
