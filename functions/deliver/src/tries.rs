@@ -135,6 +135,10 @@ impl Tries {
             useful_until,
             per_mille: self.entropy.per_mille(),
             hop: delivery.hop,
+            holder: Holder {
+                message: &message.id,
+                count: message.count,
+            },
         };
         for _ in 0..RACES {
             if delivery.settle(made.tried.clone(), &made.outcome, made.verdict, terms, now) {
@@ -243,8 +247,15 @@ pub(crate) fn disposition(delivery: &Delivery, received: &Received, now: Timesta
             after: until(now, due),
             tries: received.count,
         },
-        State::Queued
-        | State::Parked { .. }
+        // A copy is making the first try that counts; should it die, this one is there.
+        State::Queued => Disposition::Retry {
+            after: delivery
+                .hold
+                .as_ref()
+                .map_or(SignedDuration::ZERO, |hold| until(now, hold.until)),
+            tries: received.count,
+        },
+        State::Parked { .. }
         | State::Held { .. }
         | State::Delivered
         | State::GivenUp { .. }

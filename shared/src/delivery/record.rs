@@ -323,6 +323,8 @@ pub struct Terms<'a> {
     pub per_mille: u16,
     /// How often the delivery had been parked or held when the try began.
     pub hop: u32,
+    /// The message that tried.
+    pub holder: Holder<'a>,
 }
 
 impl Delivery {
@@ -419,9 +421,9 @@ impl Delivery {
     }
 
     /// Records a try that ended at `now` and settles what follows; says whether that is now the matter of the message that
-    /// tried. It is not if another copy of it settled the round meanwhile, unless this try got through; nor if another copy
-    /// had the delivery parked or held, unless the round is over now: `sweep` carries that on, and whoever comes with an
-    /// earlier hop has nothing more to do.
+    /// tried. It is not if another copy of it settled the round meanwhile, unless this try got through. Nor is it, unless the
+    /// round is over now, if another copy had the delivery parked or held, for `sweep` carries that on, and whoever comes with
+    /// an earlier hop has nothing more to do; or if another message or receipt holds it for a try of its own.
     pub fn settle(
         &mut self,
         tried: Try,
@@ -440,7 +442,9 @@ impl Delivery {
             Verdict::Gone => State::GivenUp { reason: End::Gone },
             Verdict::Failed => self.after_failure(outcome, terms, now),
         };
-        if self.hop > terms.hop && !next.settled() {
+        let tries = self.hold.as_ref().is_some_and(|it| it.receipt.is_some());
+        let is_tried = tries && self.held_from(terms.holder, now).is_some();
+        if (self.hop > terms.hop || is_tried) && !next.settled() {
             return false;
         }
         self.state = next;

@@ -50,6 +50,10 @@ fn settle_in(
         useful_until,
         per_mille: 0,
         hop,
+        holder: Holder {
+            message: "m1",
+            count: 1,
+        },
     };
     delivery.settle(tried, &outcome, verdict, terms, at(now))
 }
@@ -340,6 +344,43 @@ fn a_try_that_ends_after_a_copy_parked_or_held_the_delivery_leaves_it_to_sweep()
             assert_eq!((delivery.hop, delivery.tried()), (1, 1), "{name}");
         }
     }
+}
+
+#[test]
+fn a_try_that_ends_while_another_message_or_receipt_makes_one_leaves_the_delivery_to_that_one() {
+    let policy = Policy::Ladder {
+        waits_s: vec![5, 60],
+    };
+    let held = |message, count| {
+        let mut delivery = delivery();
+        delivery.claim(Holder { message, count }, at(0));
+        delivery
+    };
+    for (message, count) in [("m2", 1), ("m1", 2)] {
+        let mut delivery = held(message, count);
+        let hold = delivery.hold.clone();
+        assert!(!settle(&mut delivery, 500, &policy, None, 1), "{message}");
+        assert_eq!(delivery.tried(), 1, "{message}");
+        assert_eq!((delivery.state, &delivery.hold), (State::Queued, &hold));
+        assert!(settle(&mut delivery, 200, &policy, None, 2), "{message}");
+        assert_eq!(delivery.state, State::Delivered, "{message}");
+    }
+    let mut own = held("m1", 1);
+    assert!(settle(&mut own, 500, &policy, None, 1));
+    let mut died = held("m2", 1);
+    let after = settle(&mut died, 500, &policy, None, 31);
+    assert!(after, "a message that died holds nothing for ever");
+    let mut waits = held("m2", 1);
+    settle_in(0, &mut waits, 500, &policy, None, 31);
+    waits.keep("m2");
+    let takes_over = settle(&mut waits, 500, &policy, None, 32);
+    let due = at(92);
+    let name = "who only waits waits for as long as both tries ask for";
+    assert_eq!(
+        (takes_over, waits.state),
+        (true, State::Retrying { due }),
+        "{name}"
+    );
 }
 
 /// That an invoice could not be collected.
