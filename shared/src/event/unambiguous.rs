@@ -1,7 +1,6 @@
 //! JSON that can be read in one way only. Where an object names a member twice, some readers take the first and some the last:
 //! it could be signed as one thing and acted on as another.
 
-use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
@@ -90,8 +89,8 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let (mut names, mut object) = (HashSet::new(), Map::new());
-        while let Some(name) = members.next_key_seed(NewName(&mut names))? {
+        let mut object = Map::new();
+        while let Some(name) = members.next_key_seed(NewName(&object))? {
             let Unambiguous(value) = members.next_value()?;
             object.insert(name, value);
         }
@@ -99,17 +98,17 @@ impl<'de> Visitor<'de> for Reader {
     }
 }
 
-/// Reads a name that is not among these yet.
-struct NewName<'a>(&'a mut HashSet<String>);
+/// Reads a name that these members do not have yet.
+struct NewName<'a>(&'a Map<String, Value>);
 
 impl<'de> DeserializeSeed<'de> for NewName<'_> {
     type Value = String;
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<String, D::Error> {
         let name = String::deserialize(json)?;
-        match self.0.insert(name.clone()) {
-            true => Ok(name),
-            false => Err(D::Error::custom("a name that was read before")),
+        match self.0.contains_key(&name) {
+            false => Ok(name),
+            true => Err(D::Error::custom("a name that was read before")),
         }
     }
 }
