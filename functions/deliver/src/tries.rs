@@ -75,10 +75,7 @@ impl Tries {
         message: &Received,
         stale: impl Fn(&Delivery) -> bool,
     ) -> Result<Before, StoreError> {
-        let holder = Holder {
-            message: &message.id,
-            count: message.count,
-        };
+        let holder = holder(message);
         for _ in 0..RACES {
             let (mut delivery, version) = match self.deliveries.delivery(key).await? {
                 Some(Read { value, version }) => (value, Some(version)),
@@ -135,10 +132,7 @@ impl Tries {
             useful_until,
             per_mille: self.entropy.per_mille(),
             hop: delivery.hop,
-            holder: Holder {
-                message: &message.id,
-                count: message.count,
-            },
+            holder: holder(message),
         };
         for _ in 0..RACES {
             if delivery.settle(made.tried.clone(), &made.outcome, made.verdict, terms, now) {
@@ -207,6 +201,13 @@ impl Tries {
             );
         }
         Ok(saved)
+    }
+}
+
+fn holder(message: &Received) -> Holder<'_> {
+    Holder {
+        message: &message.id,
+        count: message.count,
     }
 }
 
