@@ -235,6 +235,7 @@ mod tests {
                 id: None,
                 says: mark(1),
                 line: None,
+                callback: None,
                 accepted: false,
             },
         );

@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use shared::ids::EventId;
+use shared::queue::Task;
+
 /// The number of an event that a client sends, which all that becomes of it can be known by.
 pub(super) type Number = u32;
 
@@ -66,6 +69,8 @@ pub(super) struct Sent {
     pub(super) says: String,
     /// The line in which it has to be told after those before it, if it is in one.
     pub(super) line: Option<u32>,
+    /// The id of the callback that it makes, if it makes one: messages name that, and no mark.
+    pub(super) callback: Option<EventId>,
     /// Whether it was answered 200.
     pub(super) accepted: bool,
 }
@@ -89,6 +94,8 @@ pub(super) type Which = (String, String);
 pub(super) struct Books {
     /// What was sent.
     pub(super) sent: BTreeMap<Number, Sent>,
+    /// Which of them make which callbacks.
+    pub(super) callbacks: BTreeMap<EventId, Number>,
     /// How many of them are accepted.
     pub(super) accepted: u64,
     /// How many deliveries those have to make.
@@ -136,7 +143,20 @@ impl Ledger {
 
     /// Notes that a client begins to send an event.
     pub(super) fn sends(&self, number: Number, sent: Sent) {
-        self.books().sent.insert(number, sent);
+        let mut books = self.books();
+        if let Some(callback) = &sent.callback {
+            books.callbacks.insert(callback.clone(), number);
+        }
+        books.sent.insert(number, sent);
+    }
+
+    /// The numbers of all events that a queue's message is about.
+    pub(super) fn about(&self, message: &str) -> BTreeSet<Number> {
+        let mut about = numbers(message);
+        if let Ok(Task::Callback(task)) = Task::decode(message) {
+            about.extend(self.books().callbacks.get(&task.event));
+        }
+        about
     }
 
     /// Notes that it was answered 200.
@@ -205,6 +225,10 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
+    use shared::event::Line;
+    use shared::ids::{EndpointId, Round, TenantId, TransactionId};
+    use shared::queue::task::CallbackTask;
+
     use super::*;
 
     #[test]
@@ -215,6 +239,37 @@ mod tests {
             mark(1_234_567)
         );
         assert_eq!(numbers(&text), BTreeSet::from([7, 1_234_567]));
+    }
+
+    #[test]
+    fn a_callbacks_message_is_about_the_event_that_makes_it() {
+        let line = Line::Transaction {
+            id: TransactionId::parse("tx-1").expect("an id"),
+        };
+        let task = CallbackTask {
+            tenant: TenantId::parse("acme").expect("an id"),
+            event: EventId::parse("told").expect("an id"),
+            client: EndpointId::parse("lobby").expect("an id"),
+            line,
+            round: Round::FIRST,
+            hop: 0,
+            after: None,
+        };
+        let (callback, body) = (task.event.clone(), Task::Callback(task).encode().body);
+        let ledger = Ledger::default();
+        assert_eq!(ledger.about(&body), BTreeSet::new());
+        ledger.sends(
+            7,
+            Sent {
+                endpoints: vec!["/a"],
+                id: None,
+                says: mark(7),
+                line: Some(1),
+                callback: Some(callback),
+                accepted: false,
+            },
+        );
+        assert_eq!(ledger.about(&body), BTreeSet::from([7]));
     }
 
     #[test]
@@ -233,6 +288,7 @@ mod tests {
                     id: None,
                     says: mark(number),
                     line: Some(line),
+                    callback: None,
                     accepted: true,
                 };
                 ledger.sends(number, sent);
@@ -263,6 +319,7 @@ mod tests {
                     id: Some("crash0000001".to_owned()),
                     says: r#""d":"#.to_owned(),
                     line: None,
+                    callback: None,
                     accepted: false,
                 },
             );

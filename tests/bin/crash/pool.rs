@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use crate::chance::Chance;
 use crate::copy::{Copy, Ended, Order, Plan};
 use crate::emulator::Emulator;
-use crate::ledger::{Ledger, Mishap, Number, Topic, numbers};
+use crate::ledger::{Ledger, Mishap, Number, Topic};
 use crate::pause;
 use crate::proxy::{Hand, Proxy, Scissors};
 
@@ -301,7 +301,11 @@ fn take_up(messages: &[Received], copy: &Copy, common: &Common) -> BTreeSet<Numb
     let mut out = common.out.lock().unwrap_or_else(PoisonError::into_inner);
     let mut in_hand = BTreeSet::new();
     for message in messages {
-        let named = numbers(&message.body);
+        let named = common.ledger.about(&message.body);
+        if named.is_empty() {
+            let what = "a message was about no event that was sent";
+            common.ledger.count(Topic::Oddities, what, 1);
+        }
         if !out.insert(message.id.clone()) {
             common.ledger.count(
                 Topic::Oddities,

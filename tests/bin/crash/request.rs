@@ -2,6 +2,8 @@
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use shared::event::Line;
+use shared::ids::{CustomerId, EndpointId, EventId, TenantId};
 use shared::secret::Secret;
 use shared::signature::{rafiki, stripe};
 use shared::time::{Clock, SystemClock};
@@ -39,6 +41,16 @@ impl Client<'_> {
     pub(super) fn transaction(&self) -> String {
         format!("tx-{}", self.number)
     }
+
+    /// The id of the callback that its next move makes.
+    fn callback(&self) -> Result<EventId> {
+        let line = Line::Customer {
+            client: Some(EndpointId::parse("lobby")?),
+            customer: CustomerId::parse(self.customer())?,
+            kind: None,
+        };
+        Ok(line.event(&TenantId::parse("acme")?, u64::from(self.moved) + 1))
+    }
 }
 
 /// What a door is asked, freshly signed.
@@ -58,7 +70,7 @@ impl Request {
     /// and one tells of a customer.
     pub(super) fn of(number: Number, client: &Client<'_>) -> Result<Self> {
         match number % 8 {
-            7 => Ok(Self::call(number, client)),
+            7 => Self::call(number, client),
             2 | 6 => Self::webhook(number),
             1 | 5 => Ok(Self::published_by_key(number, client)),
             _ => Self::published(number),
@@ -84,6 +96,7 @@ impl Request {
                 id: None,
                 says: format!("in_{mark}"),
                 line: None,
+                callback: None,
                 accepted: false,
             },
             customer: None,
@@ -117,7 +130,7 @@ impl Request {
     }
 
     /// The business server tells that the client's customer moved on: to and fro between two statuses.
-    fn call(number: Number, client: &Client<'_>) -> Self {
+    fn call(number: Number, client: &Client<'_>) -> Result<Self> {
         let id = client.customer();
         let status = match client.moved % 2 {
             0 => "NEEDS_INFO",
@@ -137,7 +150,7 @@ impl Request {
         }]);
         let headers = [("authorization", bearer.as_str())];
         let path = "/v1/tenants/acme/anchor/rpc";
-        Self {
+        Ok(Self {
             door: "anchor",
             event: invocation::http("POST", path, &headers, &call.to_string()),
             sent: Sent {
@@ -145,10 +158,11 @@ impl Request {
                 id: Some(mark(number)),
                 says: customer.clone(),
                 line: Some(client.number),
+                callback: Some(client.callback()?),
                 accepted: false,
             },
             customer: Some(customer),
-        }
+        })
     }
 }
 
@@ -158,6 +172,7 @@ fn event(number: Number, endpoints: Vec<&'static str>) -> Sent {
         id: Some(mark(number)),
         says: format!(r#""data":{}"#, data(number)),
         line: None,
+        callback: None,
         accepted: false,
     }
 }
