@@ -84,7 +84,8 @@ struct State {
     next: u64,
     stored: BTreeMap<u64, Stored>,
     by_time: BTreeSet<(Timestamp, u64)>,
-    in_flight: usize,
+    /// Those of them that are in flight, or were until they showed again.
+    out: BTreeSet<(Timestamp, u64)>,
     /// When what was sent to a group under an id was taken.
     deduplicated: HashMap<(Option<String>, String), Timestamp>,
 }
@@ -148,12 +149,10 @@ impl Line {
     fn receive(&self, most: usize, now: Timestamp) -> Vec<Received> {
         let mut state = self.lock();
         let mut taken = Vec::new();
-        if state.in_flight >= IN_FLIGHT_MOST {
-            state.come_back(now);
-        }
+        state.come_back(now);
         let out = state.groups_out(self.spec.fifo, now);
         let mut from = 0;
-        while taken.len() < most.min(BATCH_MOST) && state.in_flight < IN_FLIGHT_MOST {
+        while taken.len() < most.min(BATCH_MOST) && state.out.len() < IN_FLIGHT_MOST {
             let next = match self.spec.fifo {
                 true => state.next_in_order(from, &out, now),
                 false => state.first_visible(now),
@@ -217,22 +216,26 @@ impl State {
 
     fn put_back(&mut self, key: u64, stored: Stored) {
         self.by_time.insert((stored.visible_at, key));
-        self.in_flight += usize::from(stored.in_flight);
+        if stored.in_flight {
+            self.out.insert((stored.visible_at, key));
+        }
         self.stored.insert(key, stored);
     }
 
     fn take(&mut self, key: u64) -> Option<Stored> {
         let stored = self.stored.remove(&key)?;
         self.by_time.remove(&(stored.visible_at, key));
-        self.in_flight -= usize::from(stored.in_flight);
+        self.out.remove(&(stored.visible_at, key));
         Some(stored)
     }
 
-    /// What shows again is not in flight any more. It takes a look at each, so it is done only when too many seem to be out.
+    /// What shows again is not in flight any more.
     fn come_back(&mut self, now: Timestamp) {
-        for (_, key) in self.by_time.range(..=(now, u64::MAX)) {
-            if let Some(stored) = self.stored.get_mut(key) {
-                self.in_flight -= usize::from(stored.in_flight);
+        while let Some(first) = self.out.first().copied()
+            && first.0 <= now
+        {
+            self.out.remove(&first);
+            if let Some(stored) = self.stored.get_mut(&first.1) {
                 stored.in_flight = false;
             }
         }

@@ -81,7 +81,7 @@ impl Driven {
 
     fn in_flight(&self) -> usize {
         let line = self.queues.line(self.queue).expect("the queue is there");
-        line.lock().in_flight
+        line.lock().out.len()
     }
 }
 
@@ -175,7 +175,9 @@ async fn no_more_is_received_than_was_asked_for_than_ten_and_than_may_be_in_flig
         (40, 24)
     );
     let line = driven.queues.line(driven.queue);
-    line.expect("the queue is there").lock().in_flight = IN_FLIGHT_MOST - 2;
+    let others = (1_000..).map(|key| (driven.clock.now() + HIDDEN, key));
+    let others = others.take(IN_FLIGHT_MOST - 2 - 24);
+    line.expect("the queue is there").lock().out.extend(others);
     assert_eq!(driven.receive(10).await.len(), 2);
     assert_eq!(driven.receive(10).await, []);
     driven.clock.advance(HIDDEN);
