@@ -76,7 +76,6 @@ struct Stored {
     sent: Timestamp,
     count: u32,
     visible_at: Timestamp,
-    in_flight: bool,
 }
 
 #[derive(Debug, Default)]
@@ -142,7 +141,6 @@ impl Line {
             sent: now,
             count: 0,
             visible_at,
-            in_flight: false,
         });
     }
 
@@ -150,7 +148,7 @@ impl Line {
         let mut state = self.lock();
         let mut taken = Vec::new();
         state.come_back(now);
-        let out = state.groups_out(self.spec.fifo, now);
+        let out = state.groups_out(self.spec.fifo);
         let mut from = 0;
         while taken.len() < most.min(BATCH_MOST) && state.out.len() < IN_FLIGHT_MOST {
             let next = match self.spec.fifo {
@@ -170,7 +168,6 @@ impl Line {
                 continue;
             }
             stored.count += 1;
-            stored.in_flight = true;
             stored.visible_at = later(now, self.spec.visibility);
             taken.push(Received {
                 id: stored.id.clone(),
@@ -180,7 +177,7 @@ impl Line {
                 sent: stored.sent,
                 group: stored.message.group.clone(),
             });
-            state.put_back(key, stored);
+            state.hide(key, stored);
         }
         taken
     }
@@ -216,10 +213,12 @@ impl State {
 
     fn put_back(&mut self, key: u64, stored: Stored) {
         self.by_time.insert((stored.visible_at, key));
-        if stored.in_flight {
-            self.out.insert((stored.visible_at, key));
-        }
         self.stored.insert(key, stored);
+    }
+
+    fn hide(&mut self, key: u64, stored: Stored) {
+        self.out.insert((stored.visible_at, key));
+        self.put_back(key, stored);
     }
 
     fn take(&mut self, key: u64) -> Option<Stored> {
@@ -231,13 +230,8 @@ impl State {
 
     /// What shows again is not in flight any more.
     fn come_back(&mut self, now: Timestamp) {
-        while let Some(first) = self.out.first().copied()
-            && first.0 <= now
-        {
-            self.out.remove(&first);
-            if let Some(stored) = self.stored.get_mut(&first.1) {
-                stored.in_flight = false;
-            }
+        while self.out.first().is_some_and(|(at, _)| *at <= now) {
+            self.out.pop_first();
         }
     }
 
@@ -263,10 +257,9 @@ impl State {
     }
 
     /// The groups of a FIFO queue that are held back: any of their messages is out, an earlier or a later one.
-    fn groups_out(&self, fifo: bool, now: Timestamp) -> HashSet<Option<String>> {
-        let hidden = fifo.then(|| self.by_time.range((now, u64::MAX)..));
-        hidden
-            .into_iter()
+    fn groups_out(&self, fifo: bool) -> HashSet<Option<String>> {
+        let out = fifo.then(|| self.out.iter());
+        out.into_iter()
             .flatten()
             .filter_map(|(_, key)| Some(self.stored.get(key)?.message.group.clone()))
             .collect()
@@ -353,16 +346,16 @@ impl MemoryQueues {
     #[must_use]
     pub fn glance(&self, queue: Queue) -> Glance {
         let now = self.clock.now();
-        let state = self.lines.get(&queue).map(|line| line.lock());
-        let Some(state) = state else {
+        let Some(line) = self.lines.get(&queue) else {
             return Glance::default();
         };
+        let mut state = line.lock();
+        state.come_back(now);
         let young = state.stored.values().filter(|stored| stored.count < AGED);
         let visible = state.by_time.iter().take_while(|(at, _)| *at <= now);
-        let out = |stored: &&Stored| stored.in_flight && stored.visible_at > now;
         Glance {
             visible: visible.count(),
-            in_flight: state.stored.values().filter(out).count(),
+            in_flight: state.out.len(),
             oldest: young.map(|stored| stored.sent).min(),
         }
     }
@@ -448,8 +441,10 @@ impl Defer for MemoryQueues {
         let gone = leases.iter().enumerate().filter(|(_, (receipt, wait))| {
             !line.with_leased(receipt, |state, key, mut stored| {
                 stored.visible_at = later(now, *wait);
-                stored.in_flight = *wait > SignedDuration::ZERO;
-                state.put_back(key, stored);
+                match *wait > SignedDuration::ZERO {
+                    true => state.hide(key, stored),
+                    false => state.put_back(key, stored),
+                }
             })
         });
         let refused = gone.map(|(index, _)| index).collect();
