@@ -130,6 +130,8 @@ async fn charge(cluster: &Arc<Cluster>, stage: &Arc<Stage>, books: &Arc<Books>, 
         cluster.nature.count("retries that were not made", 1);
         return;
     }
+    // Some accounts stay empty: only there are ceilings and the limits of networks reached.
+    let stays_empty = books.chance_for(&invoice.subject()).percent(30);
     let cards = [Card::Mastercard, Card::Visa];
     let card = told
         .token
@@ -139,8 +141,8 @@ async fn charge(cluster: &Arc<Cluster>, stage: &Arc<Stage>, books: &Arc<Books>, 
         id: format!("ch_{tenant}_{}_retry_{}", invoice.id, told.retry),
         card: card.unwrap_or(Card::Visa),
         at: books.merchants_now(tenant),
-        paid: chance.percent(20),
-        hard: chance.percent(3),
+        paid: chance.percent(20) && !stays_empty,
+        hard: chance.percent(3) && !stays_empty,
         retry: Some(told.retry),
     };
     {
