@@ -1,11 +1,14 @@
 //! Deliberate defects, to see that the laws have teeth. None is in the product: each bends what passes between its code and
 //! its surroundings as a mistake in the code would, and only where a run is told to.
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use shared::delivery::{Outcome, Request};
 use shared::queue::{Message, Queue};
+use shared::time::later;
 
 use crate::process::Process;
+use crate::table::TABLE;
 
 macro_rules! defects {
     ($($(#[doc = $doc:literal])+ $variant:ident => $name:literal,)+) => {
@@ -63,9 +66,13 @@ defects! {
     TenantMixedUp => "tenant-mixed-up",
     /// How often an invoice may be charged is not read.
     CeilingForgotten => "ceiling-forgotten",
+    /// A Mastercard is taken for a Visa, whose network takes more tries.
+    NetworkMistaken => "network-mistaken",
+    /// Until when a merchant may charge is read as a day later than it is.
+    DeadlineMoved => "deadline-moved",
     /// The waits before retries are read as half of what they are.
     WaitsHalved => "waits-halved",
-    /// Whether a merchant is still to charge is looked up in what was read a minute ago.
+    /// Whether an invoice is over is looked up in what was read within the last minute.
     GuardReadStale => "guard-read-stale",
     /// What an anchor's write is to send has no entry in the outbox.
     OutboxForgotten => "outbox-forgotten",
@@ -73,6 +80,8 @@ defects! {
     BreakerForgotten => "breaker-forgotten",
     /// How far a line is settled is not kept.
     CursorForgotten => "cursor-forgotten",
+    /// A line is read as one further than it is settled, and as one of which nothing was told.
+    CursorAhead => "cursor-ahead",
     /// Now and then a transaction is answered that was not made.
     TransactionsBuffered => "transactions-buffered",
     /// The last write of a transaction is missing.
@@ -100,6 +109,10 @@ impl Defect {
     /// A message, as the defect of the run has it sent.
     pub fn bend_message(process: &Process, queue: Queue, mut message: Message) -> Message {
         let nature = &process.nature;
+        if nature.has(Self::NetworkMistaken) {
+            message.body = message.body.replace("\"mastercard\"", "\"visa\"");
+            return message;
+        }
         let Some(mut body) = nature.defect.and_then(|_| parsed(&message.body)) else {
             return message;
         };
@@ -111,6 +124,9 @@ impl Defect {
             Some(Self::TenantMixedUp) => body
                 .pointer_mut("/task/deliver/tenant")
                 .map(|tenant| *tenant = "amber".into()),
+            Some(Self::DeadlineMoved) => ["publish", "deliver"]
+                .iter()
+                .find_map(|task| moved(body.pointer_mut(&format!("/task/{task}/guard/deadline"))?)),
             _ => None,
         };
         if bent.is_some() {
@@ -140,6 +156,13 @@ impl Defect {
             outcome => outcome,
         }
     }
+}
+
+/// Moves a time by a day.
+fn moved(time: &mut Value) -> Option<()> {
+    let at: Timestamp = time.as_str()?.parse().ok()?;
+    *time = later(at, SignedDuration::from_hours(24)).to_string().into();
+    Some(())
 }
 
 fn parsed(body: &str) -> Option<Value> {
@@ -174,11 +197,6 @@ impl Bent {
             }
             return Self::Asked(request.to_string());
         }
-        if operation == "GetItem"
-            && let Some(stale) = nature.recall(&body)
-        {
-            return Self::Answered(stale);
-        }
         let sk = request.pointer("/Item/sk/S").and_then(Value::as_str);
         let sk = sk.unwrap_or_default().to_owned();
         let is_lost = match defect {
@@ -204,39 +222,76 @@ impl Bent {
         let Some(defect) = nature.defect else {
             return answer;
         };
-        let is_one =
-            |sk: &str| parsed(asked).is_some_and(|it| it.pointer("/Key/sk/S") == Some(&sk.into()));
         match defect {
-            Defect::GuardReadStale if is_one("I") => {
-                nature.remember(asked, &answer);
-                answer
-            }
-            Defect::CeilingForgotten | Defect::WaitsHalved if is_one("BA") => {
-                let Some(mut read) = parsed(&answer) else {
+            Defect::GuardReadStale => {
+                let Some(asked) = parsed(asked) else {
                     return answer;
                 };
-                let _is_bent = in_body(&mut read, |body| misread(defect, body));
-                read.to_string()
+                if asked.pointer("/Key/sk/S") != Some(&"I".into()) {
+                    return answer;
+                }
+                let asked = asked.to_string();
+                let state = parsed(&answer).and_then(|it| it.pointer("/Item/st/S").cloned());
+                if state == Some("open".into()) {
+                    nature.remember(&asked, &answer);
+                    return answer;
+                }
+                let stale = nature.recall(&asked, SignedDuration::from_mins(1));
+                stale.unwrap_or(answer)
             }
+            Defect::CeilingForgotten | Defect::WaitsHalved => {
+                misread(answer, "BA", |account| bend_terms(defect, account))
+            }
+            Defect::CursorAhead => misread(answer, "C", |cursor| {
+                let settled = cursor.get("settled").and_then(Value::as_u64);
+                set(cursor, "settled", (settled.unwrap_or_default() + 1).into());
+                set(cursor, "told", 0.into());
+            }),
             _ => answer,
         }
     }
 }
 
+/// Bends the bodies of the items of one kind in an answer.
+fn misread(answer: String, sk: &str, bend: impl Fn(&mut Value)) -> String {
+    let Some(mut read) = parsed(&answer) else {
+        return answer;
+    };
+    let bend = |item: &mut Value| {
+        if item.pointer("/sk/S") == Some(&sk.into()) {
+            in_body(item, |body| {
+                bend(body);
+                true
+            });
+        }
+    };
+    read.get_mut("Item").into_iter().for_each(bend);
+    let found = read.pointer_mut(&format!("/Responses/{TABLE}"));
+    let found = found.and_then(Value::as_array_mut);
+    found.into_iter().flatten().for_each(bend);
+    read.to_string()
+}
+
+fn set(body: &mut Value, name: &str, value: Value) {
+    if let Some(body) = body.as_object_mut() {
+        body.insert(name.to_owned(), value);
+    }
+}
+
 /// Bends what an account agreed on.
-fn misread(defect: Defect, account: &mut Value) -> bool {
+fn bend_terms(defect: Defect, account: &mut Value) {
     let terms = account.pointer_mut("/settings/terms");
     let Some(terms) = terms.and_then(Value::as_object_mut) else {
-        return false;
+        return;
     };
     if defect == Defect::CeilingForgotten {
-        return terms.remove("max_retry_count").is_some();
+        terms.remove("max_retry_count");
+        return;
     }
     let ladder = terms.get_mut("ladder_s").and_then(Value::as_array_mut);
     for step in ladder.into_iter().flatten() {
         *step = (step.as_u64().unwrap_or_default() / 2).into();
     }
-    true
 }
 
 /// Bends the writing of an item; answers whether it did.
@@ -257,11 +312,11 @@ fn bend_put(defect: Defect, put: &mut Value) -> bool {
         }
         Defect::ParkedWithoutIndex if due.starts_with("DUE#") => without_due(put),
         Defect::OutboxForgotten if due.starts_with("OUT#") => without_due(put),
-        Defect::TriesForgotten if sk.starts_with("D#") => in_body(put, |body| {
+        Defect::TriesForgotten if sk.starts_with("D#") => in_item(put, |body| {
             let tries = body.get_mut("tries").and_then(Value::as_array_mut);
             tries.map(|tries| tries.truncate(1)).is_some()
         }),
-        Defect::HoldForgotten if sk.starts_with("D#") => in_body(put, |body| {
+        Defect::HoldForgotten if sk.starts_with("D#") => in_item(put, |body| {
             body.as_object_mut()
                 .is_some_and(|it| it.remove("hold").is_some())
         }),
@@ -283,9 +338,14 @@ fn without_due(put: &mut Value) -> bool {
     item.is_some_and(|item| item.remove("dpk").is_some() && item.remove("dsk").is_some())
 }
 
+/// Bends the body of the item that is written.
+fn in_item(put: &mut Value, bend: impl FnOnce(&mut Value) -> bool) -> bool {
+    put.get_mut("Item").is_some_and(|item| in_body(item, bend))
+}
+
 /// Bends the body of an item, where it is text.
-fn in_body(put: &mut Value, bend: impl FnOnce(&mut Value) -> bool) -> bool {
-    let Some(text) = put.pointer_mut("/Item/d/S") else {
+fn in_body(item: &mut Value, bend: impl FnOnce(&mut Value) -> bool) -> bool {
+    let Some(text) = item.pointer_mut("/d/S") else {
         return false;
     };
     let Some(mut body) = text.as_str().and_then(parsed) else {

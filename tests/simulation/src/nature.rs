@@ -156,6 +156,12 @@ impl Nature {
         self.defect == Some(defect)
     }
 
+    /// Whether a fault of this kind may strike at some time.
+    pub fn may_strike(&self, fault: Fault) -> bool {
+        let weather = self.weather.lock().unwrap_or_else(PoisonError::into_inner);
+        weather.kinds().any(|kind| kind == fault)
+    }
+
     /// Whether a fault of this kind strikes now.
     pub fn strikes(&self, fault: Fault) -> bool {
         let weather = self.weather.lock().unwrap_or_else(PoisonError::into_inner);
@@ -231,18 +237,18 @@ impl Nature {
         first.entry(key).or_insert(request).clone()
     }
 
-    /// Keeps an answer for the next minute.
+    /// Keeps an answer.
     pub fn remember(&self, asked: &str, answer: &str) {
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         answers.insert(asked.to_owned(), (self.now(), answer.to_owned()));
     }
 
-    /// What was answered to this within the last minute, if that was kept.
+    /// What was answered to this last, if that was kept and is no older than `age`.
     #[must_use]
-    pub fn recall(&self, asked: &str) -> Option<String> {
+    pub fn recall(&self, asked: &str, age: SignedDuration) -> Option<String> {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, answer) = answers.get(asked)?;
-        (self.now().duration_since(*at) < SignedDuration::from_mins(1)).then(|| answer.clone())
+        (self.now().duration_since(*at) < age).then(|| answer.clone())
     }
 
     /// What was counted.
