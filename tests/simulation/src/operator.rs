@@ -13,9 +13,11 @@ use crate::cluster::Cluster;
 use crate::nature::{Nature, pass};
 use crate::publish;
 use crate::stage::{Receiver, Scheme, Stage, TENANTS};
+use crate::table::ITEM_LAG;
 
-/// What a worker read before a change it may go by until its function ends: 10 s from the cache, and a minute at work.
-const KNOWN_WITHIN: SignedDuration = SignedDuration::from_secs(70);
+/// What a worker read before a change it may go by until its function ends: what the table shows may be some seconds old, and
+/// what the cache does 10 s more, and the function is a minute at work.
+const KNOWN_WITHIN: SignedDuration = SignedDuration::from_secs(70).saturating_add(ITEM_LAG);
 
 /// So often it is asked for a replay that can't be had yet.
 const ASKED_MOST: u32 = 5;

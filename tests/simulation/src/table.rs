@@ -16,15 +16,21 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use dynoxide::{Database, DynoxideError};
+use jiff::SignedDuration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shared::aws::{Account, Clients};
 
 use crate::defects::Bent;
-use crate::nature::pass;
+use crate::nature::{Nature, pass};
 use crate::process::Process;
 use crate::weather::Fault;
+
+/// A read without consistency shows an item as it was at most so long ago.
+pub const ITEM_LAG: SignedDuration = SignedDuration::from_secs(2);
+/// And an index. It lags for minutes when it has too few units to take what is written.
+const INDEX_LAG: SignedDuration = SignedDuration::from_mins(5);
 
 /// The table's name.
 pub const TABLE: &str = "payrelay";
@@ -76,7 +82,7 @@ impl HttpConnector for Direct {
                 None => String::from_utf8_lossy(&body).into_owned(),
             };
             let answer = match Bent::request(&process, &operation, body) {
-                Bent::Asked(body) => carry_out(&database, &operation, &body)
+                Bent::Asked(body) => late_or_now(&process.nature, &database, &operation, &body)
                     .map(|answer| Bent::answer(&process, &body, answer)),
                 Bent::Answered(answer) => Ok(answer),
             };
@@ -141,6 +147,52 @@ async fn weathered(
         }));
     }
     None
+}
+
+/// Carries out a request, or answers a read that need not be consistent as it was answered a while ago.
+fn late_or_now(
+    nature: &Nature,
+    database: &Database,
+    operation: &str,
+    body: &str,
+) -> Result<String, DynoxideError> {
+    let lagging = nature
+        .may_strike(Fault::TableStale)
+        .then(|| lagging(operation, body));
+    let Some((asked, lag)) = lagging.flatten() else {
+        return carry_out(database, operation, body);
+    };
+    if let Some(stale) = nature.recall(&asked, lag)
+        && nature.strikes(Fault::TableStale)
+    {
+        return Ok(stale);
+    }
+    let answer = carry_out(database, operation, body)?;
+    nature.remember(&asked, &answer);
+    Ok(answer)
+}
+
+/// What a read that need not be consistent asks for, and how old what it shows may be; `None` for what is no such read.
+fn lagging(operation: &str, body: &str) -> Option<(String, SignedDuration)> {
+    let mut request: Value = serde_json::from_str(body).ok()?;
+    let consistent = match operation {
+        "GetItem" | "Query" => request.get("ConsistentRead"),
+        "BatchGetItem" => request.pointer(&format!("/RequestItems/{TABLE}/ConsistentRead")),
+        _ => return None,
+    };
+    if consistent.and_then(Value::as_bool) == Some(true) {
+        return None;
+    }
+    let lag = match request.get("IndexName") {
+        Some(_) => INDEX_LAG,
+        None => ITEM_LAG,
+    };
+    // What is due is asked for again and again, each time up to then.
+    let values = request.get_mut("ExpressionAttributeValues");
+    if let Some(values) = values.and_then(Value::as_object_mut) {
+        values.remove(":end");
+    }
+    Some((format!("{operation} {request}"), lag))
 }
 
 /// Which items a request is about, for the trace.

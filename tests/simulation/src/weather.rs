@@ -49,11 +49,13 @@ pub enum Fault {
     TimesOut,
     /// A door's answer does not reach its caller.
     DoorUnanswered,
+    /// An index, or an item that is read without consistency, is shown as it was a while ago.
+    TableStale,
 }
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::DiesBefore,
         Self::DiesAfter,
         Self::TableLost,
@@ -75,6 +77,7 @@ impl Fault {
         Self::DeferPartly,
         Self::TimesOut,
         Self::DoorUnanswered,
+        Self::TableStale,
     ];
 
     /// Its name.
@@ -102,6 +105,7 @@ impl Fault {
             Self::DeferPartly => "defer-in-part",
             Self::TimesOut => "function-times-out",
             Self::DoorUnanswered => "door-answer-lost",
+            Self::TableStale => "table-read-stale",
         }
     }
 
@@ -132,6 +136,8 @@ impl Weather {
             // What ends a whole process is as bad as many of the others.
             let times = match (fault, times.copied().unwrap_or_default()) {
                 (Fault::DiesBefore | Fault::DiesAfter, times) => times / 4,
+                // An index lags for whoever reads it: one look in ten or more is stale.
+                (Fault::TableStale, times) => times * 10,
                 (_, times) => times,
             };
             if !fair && is_there && !without.contains(&fault) {
