@@ -1,6 +1,6 @@
 //! How often one token was charged, and which invoice may charge it now: what all invoices of a token share.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -16,8 +16,9 @@ const COUNTED: SignedDuration = SignedDuration::from_hours(30 * 24);
 pub struct TokenLedger {
     /// The network of the card behind it.
     pub network: Network,
-    /// When it was charged, by invoice, within [`COUNTED`].
-    pub tries: BTreeMap<String, BTreeSet<Timestamp>>,
+    /// When it was charged, by invoice, within [`COUNTED`], the earliest first. A platform that tells seconds may have made
+    /// two charges at one time.
+    pub tries: BTreeMap<String, Vec<Timestamp>>,
     /// The latest decline after which it must not be charged again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<Stop>,
@@ -55,8 +56,9 @@ impl TokenLedger {
         tries: impl IntoIterator<Item = Timestamp>,
         now: Timestamp,
     ) {
-        self.tries
-            .insert(intent.subject(), tries.into_iter().collect());
+        let mut tries: Vec<_> = tries.into_iter().collect();
+        tries.sort_unstable();
+        self.tries.insert(intent.subject(), tries);
         for tries in self.tries.values_mut() {
             tries.retain(|at| now.duration_since(*at) <= COUNTED);
         }
@@ -151,6 +153,19 @@ mod tests {
         for (ledger, want) in cases {
             assert_eq!(ledger.is_stopped(), want, "{:?}", ledger.paid_at);
         }
+    }
+
+    #[test]
+    fn two_charges_of_an_invoice_in_one_second_are_two_tries() {
+        let mut ledger = TokenLedger {
+            network: Network::Mastercard,
+            ..TokenLedger::default()
+        };
+        let seconds = [2, 0, 1, 0, 3, 4, 5, 6, 7];
+        ledger.set(&key("in_1"), seconds.map(at), at(8));
+        assert_eq!(ledger.allowed_from(at(8)), at(8), "nine were made");
+        ledger.set(&key("in_2"), [at(0)], at(8));
+        assert_eq!(ledger.allowed_from(at(8)), at(24 * 3600), "ten were made");
     }
 
     #[test]
