@@ -171,6 +171,26 @@ async fn one_that_fails_again_while_its_backlog_is_let_go_keeps_the_rest() -> Re
 }
 
 #[tokio::test]
+async fn a_backlog_that_could_not_be_read_is_let_go_when_it_can() -> Result<()> {
+    let scene = failing(json!({ "breaker": { "failures": 2 } }), 2).await?;
+    payments(&scene, 2..40).await?;
+    scene.far.script(SHOP_URL, [Outcome::answered(200)]);
+    scene.pass(secs(60)).await?;
+    assert_eq!(breaker(&scene).await?.as_str(), "releasing");
+    let held = undelivered(&scene, "held").await?;
+    scene.faults.cut_off("D#shop#");
+    scene.clock.advance(secs(400));
+    assert!(scene.sweep().await.is_err(), "it is told");
+    assert_eq!(breaker(&scene).await?.as_str(), "releasing");
+    scene.faults.none();
+    assert_eq!(undelivered(&scene, "held").await?, held);
+    scene.pass(secs(600)).await?;
+    assert_eq!(stand(&scene).await?, all("delivered", 40));
+    assert_eq!(breaker(&scene).await?.as_str(), "closed");
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_was_held_until_its_retries_were_over_is_given_up_and_says_why() -> Result<()> {
     let settings =
         json!({ "breaker": { "failures": 2 }, "retry": { "policy": "linear", "max_retry": 1 } });

@@ -146,3 +146,28 @@ async fn a_parked_callback_goes_back_to_the_queue_that_keeps_the_order() -> Resu
     assert_eq!(value.state, State::Retrying { due });
     Ok(())
 }
+
+#[tokio::test]
+async fn an_entry_that_is_out_of_date_brings_no_callback_before_its_time() -> Result<()> {
+    let scene = Scene::start().await?;
+    record(&scene, scene.store(), 1).await?;
+    let (event, now) = (told(1).event.id, scene.clock.now());
+    scene.store().note_sent(&acme(), &event).await?;
+    let due = later(now, SignedDuration::from_hours(1));
+    let parked = tried(
+        delivery(event.as_str(), "wallet", 1),
+        at(1),
+        500,
+        State::Parked { due },
+    );
+    let saved = scene.store().save_delivery(&parked, None, now).await?;
+    assert_eq!(saved, Saved::Stored);
+    // As the index shows it until it knows that it was parked anew.
+    scene.backdate_entries("DUE#").await?;
+    scene.sweep().await?;
+    assert_eq!(sent(&scene).await?, []);
+    scene.clock.advance_to(due);
+    scene.sweep().await?;
+    assert_eq!(sent(&scene).await?, [first(1)]);
+    Ok(())
+}

@@ -30,33 +30,62 @@ pub enum Fault {
     Silent,
 }
 
-/// The faults to come, by operation, each for one request.
+/// The faults to come, by operation, each for one request, and what can't be reached.
 #[derive(Debug, Clone, Default)]
-pub struct Faults(Arc<Mutex<VecDeque<(String, Fault)>>>);
+pub struct Faults {
+    next: Arc<Mutex<VecDeque<(String, Fault)>>>,
+    unreachable: Arc<Mutex<Option<String>>>,
+}
 
 impl Faults {
     /// The next request for `operation` (`PutItem`) that has no fault yet has this one.
     pub fn next(&self, operation: &str, fault: Fault) {
-        let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut faults = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         faults.push_back((operation.to_owned(), fault));
+    }
+
+    /// From now on no request arrives in which `name` stands.
+    pub fn cut_off(&self, name: &str) {
+        let mut unreachable = self
+            .unreachable
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *unreachable = Some(name.to_owned());
     }
 
     /// No request has a fault any more.
     pub fn none(&self) {
-        self.0
+        self.next
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
+        let mut unreachable = self
+            .unreachable
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *unreachable = None;
     }
 
     /// How many faults have not happened yet.
     #[must_use]
     pub fn left(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.next
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
     }
 
-    fn take(&self, operation: &str) -> Option<Fault> {
-        let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn take(&self, operation: &str, body: &[u8]) -> Option<Fault> {
+        let unreachable = self
+            .unreachable
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(name) = &*unreachable
+            && String::from_utf8_lossy(body).contains(name.as_str())
+        {
+            return Some(Fault::Before);
+        }
+        let mut faults = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let place = faults.iter().position(|(of, _)| of == operation)?;
         faults.remove(place).map(|(_, fault)| fault)
     }
@@ -84,7 +113,8 @@ struct Faulty {
 impl HttpConnector for Faulty {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let operation = operation(&request);
-        match self.faults.take(&operation) {
+        let body = request.body().bytes().unwrap_or_default();
+        match self.faults.take(&operation, body) {
             None => self.inner.call(request),
             Some(Fault::Before) => HttpConnectorFuture::ready(Err(cut())),
             Some(Fault::After) => {

@@ -463,6 +463,25 @@ impl Scene {
         Ok(())
     }
 
+    /// Makes the entries of `due` in the partitions of this name old ones, as if their items had changed since.
+    ///
+    /// # Errors
+    /// If the table fails.
+    pub async fn backdate_entries(&self, partitions: &str) -> Result<()> {
+        let client = self.table();
+        let found = client.scan().table_name(TABLE).send().await?;
+        for mut item in found.items.unwrap_or_default() {
+            let partition = item.get("dpk").and_then(|it| it.as_s().ok());
+            if partition.is_some_and(|it| it.starts_with(partitions)) {
+                let old = AttributeValue::S("000000000000000#".to_owned());
+                item.insert("dsk".to_owned(), old);
+                let put = client.put_item().table_name(TABLE);
+                put.set_item(Some(item)).send().await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Seals the secrets of an endpoint with a key that nothing here opens.
     ///
     /// # Errors

@@ -146,8 +146,10 @@ impl Sweep {
     }
 
     async fn unpark(&self, key: &DeliveryKey) -> Result<bool, Trouble> {
+        let now = self.clock.now();
+        // It may have been parked anew since the index showed it: a message that comes too early is let go.
         let parked = |state| match state {
-            State::Parked { due } => Some(due),
+            State::Parked { due } if due <= now => Some(due),
             _ => None,
         };
         let Some((delivery, version, task)) = self.wake(key, parked).await? else {
