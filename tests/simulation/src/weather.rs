@@ -136,7 +136,7 @@ impl Weather {
             // What ends a whole process is as bad as many of the others.
             let times = match (fault, times.copied().unwrap_or_default()) {
                 (Fault::DiesBefore | Fault::DiesAfter, times) => times / 4,
-                // An index lags for whoever reads it: one look in ten or more is stale.
+                // Few reads need no consistency, and fewer find that something has changed.
                 (Fault::TableStale, times) => times * 10,
                 (_, times) => times,
             };

@@ -16,7 +16,7 @@ pub(super) const OF_SEP_31: [&str; 3] = ["pending_sender", "pending_receiver", "
 /// Why a rejected customer is.
 pub(super) const REASON: &str = "the papers are not right";
 /// The waits after failed tries, in seconds.
-pub const WAITS_S: [u32; 4] = [5, 30, 120, 600];
+pub const WAITS_S: [u32; 4] = [5, 30, 120, 1_200];
 /// The wallet clients. The second is told only of the latest.
 pub const CLIENTS: [&str; 2] = ["lobby", "kiosk"];
 
