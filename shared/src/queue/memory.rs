@@ -216,6 +216,7 @@ impl State {
         self.stored.insert(key, stored);
     }
 
+    /// Puts back what is in flight until it shows again.
     fn hide(&mut self, key: u64, stored: Stored) {
         self.out.insert((stored.visible_at, key));
         self.put_back(key, stored);

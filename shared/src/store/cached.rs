@@ -1,5 +1,5 @@
-//! Configuration read through a cache of 10 s: a change is in force at the latest so long after it was made. What is not
-//! there is not kept, so what was just made is found at once.
+//! Configuration read through a cache of 10 s: a change is in force so long after it was made, and the moment later by which
+//! a read without consistency may lag. What is not there is not kept, so what was just made is found at once, give or take that.
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -68,11 +68,11 @@ defects! {
     CeilingForgotten => "ceiling-forgotten",
     /// A Mastercard is taken for a Visa, whose network takes more tries.
     NetworkMistaken => "network-mistaken",
-    /// Until when a merchant may charge is read as a day later than it is.
+    /// Until when a merchant may charge is handed on as a day later, each time that it is.
     DeadlineMoved => "deadline-moved",
     /// The waits before retries are read as half of what they are.
     WaitsHalved => "waits-halved",
-    /// Whether an invoice is over is looked up in what was read within the last minute.
+    /// That an invoice is over is not seen by a single read within a minute of one that saw it open.
     GuardReadStale => "guard-read-stale",
     /// What an anchor's write is to send has no entry in the outbox.
     OutboxForgotten => "outbox-forgotten",

@@ -243,7 +243,7 @@ impl Nature {
         answers.insert(asked.to_owned(), (self.now(), answer.to_owned()));
     }
 
-    /// What was answered to this last, if that was kept and is no older than `age`.
+    /// What was answered to this last, if that was kept and is younger than `age`.
     #[must_use]
     pub fn recall(&self, asked: &str, age: SignedDuration) -> Option<String> {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);

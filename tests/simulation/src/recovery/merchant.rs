@@ -130,7 +130,7 @@ async fn charge(cluster: &Arc<Cluster>, stage: &Arc<Stage>, books: &Arc<Books>, 
         cluster.nature.count("retries that were not made", 1);
         return;
     }
-    // Some accounts stay empty: only there are ceilings and the limits of networks reached.
+    // The card of some invoices never pays: that is how ceilings and the limits of networks are reached.
     let stays_empty = books.chance_for(&invoice.subject()).percent(30);
     let cards = [Card::Mastercard, Card::Visa];
     let card = told
