@@ -447,11 +447,21 @@ impl Delivery {
         if (self.hop > terms.hop || is_tried) && !next.settled() {
             return false;
         }
-        self.state = next;
+        self.state = self.no_earlier(next);
         if let State::Parked { .. } = self.state {
             self.hop += 1;
         }
         true
+    }
+
+    /// `next`, where a copy's try that ended meanwhile was not told to wait for longer.
+    fn no_earlier(&self, next: State) -> State {
+        match (self.state, next) {
+            (State::Retrying { due: told }, State::Retrying { due }) => {
+                State::Retrying { due: due.max(told) }
+            }
+            (_, next) => next,
+        }
     }
 
     fn after_failure(&self, outcome: &Outcome, terms: Terms<'_>, now: Timestamp) -> State {

@@ -383,6 +383,23 @@ fn a_try_that_ends_while_another_message_or_receipt_makes_one_leaves_the_deliver
     );
 }
 
+#[test]
+fn a_try_that_ends_after_a_copys_brings_no_retry_before_the_time_that_the_copy_was_asked_to_wait() {
+    let policy = Policy::Ladder {
+        waits_s: vec![5, 30, 300],
+    };
+    for (asked_until, want) in [(60, 60), (31, 31), (20, 31)] {
+        let mut delivery = delivery();
+        settle(&mut delivery, 429, &policy, None, 0);
+        let due = at(asked_until);
+        delivery.state = State::Retrying { due };
+        delivery.keep("m2");
+        assert!(settle(&mut delivery, 500, &policy, None, 1));
+        let due = at(want);
+        assert_eq!(delivery.state, State::Retrying { due });
+    }
+}
+
 /// That an invoice could not be collected.
 fn failed() -> Signal {
     let id = SignalId::parse("evt_1").expect("a valid id");

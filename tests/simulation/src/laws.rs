@@ -251,7 +251,7 @@ pub fn check_delivery(
     Ok(u64::try_from(made.saturating_sub(recorded))?)
 }
 
-/// Each try waits for as long as the policy says after the one before it.
+/// Each try waits for as long as the policy says after the one before it, and for as long as the receiver asked before.
 fn check_waits(
     nature: &Nature,
     receiver: &Receiver,
@@ -260,20 +260,18 @@ fn check_waits(
     name: &str,
 ) {
     let end = |tried: &Try| tried.at + SignedDuration::from_millis(tried.took_ms.into());
+    let secs = |secs: u32| SignedDuration::from_secs(secs.into());
+    let asked = |tried: &Try| end(tried) + secs(asked_by_answer(tried, end(tried), arrivals));
     let first = delivery.tries.first().map(end);
     for (place, pair) in delivery.tries.windows(2).enumerate() {
         let [before, after] = pair else {
             continue;
         };
         let wait = receiver.waits_s.get(place).copied().unwrap_or_default();
-        let ended = end(before);
-        let waited = after.at.duration_since(ended);
-        // What was answered to the try before it, which is not known if that try was recorded by nobody.
-        let asked = arrivals
-            .iter()
-            .rfind(|it| it.at <= ended && it.at >= before.at);
-        let wait = wait.max(asked.map_or(0, |it| it.asked_s).into());
-        let holds = waited >= SignedDuration::from_secs(wait.into());
+        let known = delivery.tries.iter().take(place + 1);
+        let known = known.filter(|tried| end(tried) <= after.at);
+        let earliest = known.map(asked).fold(end(before) + secs(wait), Ord::max);
+        let holds = after.at >= earliest;
         let beside_first = place == 0 || first.is_some_and(|ended| after.at <= ended);
         if !holds && !nature.is_fair() && beside_first {
             // The first try of a message claims nothing, so other copies of the message may try at the same time.
@@ -281,12 +279,20 @@ fn check_waits(
             continue;
         }
         nature.check("no retry is earlier than the policy allows", holds, || {
-            format!(
-                "{name}: try {} came {waited} after the one before it, not {wait} s",
-                place + 2
-            )
+            let number = place + 2;
+            format!("{name}: try {number} came at {}, not {earliest}", after.at)
         });
     }
+}
+
+/// How long the answer to a try asked to wait, in seconds. Copies of a message may try at the same time: it is theirs by its
+/// status.
+fn asked_by_answer(tried: &Try, ended: Timestamp, arrivals: &[Arrival]) -> u32 {
+    let during = arrivals
+        .iter()
+        .filter(|it| (tried.at..=ended).contains(&it.at));
+    let answered = during.rev().find(|it| it.status == tried.status);
+    answered.map_or(0, |it| it.asked_s.into())
 }
 
 impl Cluster {
