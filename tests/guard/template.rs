@@ -173,9 +173,9 @@ fn a_try_fits_its_function_and_a_sweep_its_minute() {
     );
     let sweep = number(&resource(&template, "SweepFunction"), "Timeout");
     assert!(sweep < 60, "a sweep ends before the next one begins");
-    let most = read("functions/sweep/src/handler.rs");
+    let most = read("functions/sweep/src/pages.rs");
     assert!(
-        most.contains("RUN_MOST: SignedDuration = SignedDuration::from_secs(40)") && sweep >= 45
+        most.contains("TIME_MOST: SignedDuration = SignedDuration::from_secs(40)") && sweep >= 45
     );
 }
 

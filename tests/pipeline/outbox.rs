@@ -171,3 +171,34 @@ async fn an_entry_that_is_out_of_date_brings_no_callback_before_its_time() -> Re
     assert_eq!(sent(&scene).await?, [first(1)]);
     Ok(())
 }
+
+#[tokio::test]
+async fn deliveries_that_can_not_be_read_hide_none_whose_time_has_come() -> Result<()> {
+    let scene = Scene::start().await?;
+    let (event, now) = (told(1).event.id, scene.clock.now());
+    record(&scene, scene.store(), 1).await?;
+    scene.store().note_sent(&acme(), &event).await?;
+    let later = later(now, SignedDuration::from_secs(1));
+    let park = |due| State::Parked { due };
+    let hold = |until| State::Held { until };
+    for (round, unreadable, readable) in
+        [(100, park(now), park(later)), (200, hold(now), hold(later))]
+    {
+        let save = async |round, state| {
+            let waits = delivery(event.as_str(), "wallet", round);
+            let waits = tried(waits, at(1), 500, state);
+            scene.store().save_delivery(&waits, None, now).await
+        };
+        for round in round - 60..round {
+            assert_eq!(save(round, unreadable).await?, Saved::Stored);
+        }
+        scene.break_items("D#").await?;
+        assert_eq!(save(round, readable).await?, Saved::Stored);
+        scene.clock.advance_to(later);
+        scene.sweep().await?;
+        let tasks = sent(&scene).await?;
+        let rounds: Vec<_> = tasks.iter().map(|task| task.round.number()).collect();
+        assert_eq!(rounds, [round], "{readable:?}");
+    }
+    Ok(())
+}

@@ -194,7 +194,7 @@ async fn a_message_that_comes_again_and_again_without_a_try_is_set_aside() -> an
     let scene = Scene::start().await?;
     scene.webhook(FAILED).await?;
     scene.settle().await?;
-    scene.break_intents().await?;
+    scene.break_items("I").await?;
     scene.webhook(PAID).await?;
     scene.pass(SignedDuration::from_hours(12)).await?;
     let entries = quarantined(&scene).await?;

@@ -428,11 +428,11 @@ impl Scene {
         self.world.store()
     }
 
-    /// Writes nonsense over the content of every intent: an accident that no retry heals.
+    /// Writes nonsense over the content of every item whose sort key begins so: an accident that no retry heals.
     ///
     /// # Errors
     /// If the table fails.
-    pub async fn break_intents(&self) -> Result<()> {
+    pub async fn break_items(&self, sort_keys: &str) -> Result<()> {
         let client = self.table();
         for mut item in client
             .scan()
@@ -442,7 +442,8 @@ impl Scene {
             .items
             .unwrap_or_default()
         {
-            if item.get("sk") != Some(&AttributeValue::S("I".to_owned())) {
+            let sort_key = item.get("sk").and_then(|it| it.as_s().ok());
+            if !sort_key.is_some_and(|it| it.starts_with(sort_keys)) {
                 continue;
             }
             // Its content is JSON, deflated where that saves something.

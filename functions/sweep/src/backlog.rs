@@ -12,30 +12,27 @@ use futures::future::join_all;
 use jiff::SignedDuration;
 use shared::delivery::{Breaker, Delivery, DeliveryKey, State};
 use shared::ids::{EndpointId, TenantId};
-use shared::problem::chain;
 use shared::queue::{Message, Queue};
-use shared::store::{Read, Saved, StoreError, Version};
+use shared::store::{Read, Saved, Version};
 use shared::time::later;
-use tracing::{error, info};
+use tracing::info;
 
-use crate::handler::{Sweep, Trouble, note};
+use crate::handler::{AT_ONCE, Sweep, Trouble, note, set_aside};
+use crate::pages::{Pages, TIME_MOST};
 
-/// So many endpoints are served at once.
-const AT_ONCE: usize = 16;
 /// An endpoint's turn ends after so many.
 const PORTION: usize = 100;
 /// So many are sent together: what a request to a queue takes.
 const TOGETHER: usize = 10;
 /// So many of the oldest are looked at for one that can be a probe.
 const CANDIDATES: usize = 10;
-/// A run ends after so long.
-const TIME_MOST: SignedDuration = SignedDuration::from_secs(40);
 /// What a run lets go is spread over so long, so that it comes to the endpoint evenly: a little less than a run lasts.
 const SPREAD: SignedDuration = SignedDuration::from_secs(50);
-/// So many that were held for too long are taken from each shard at a time.
-const PAGE: usize = 50;
-/// A run ends so many of those at most: their messages must not crowd out others.
+/// A run ends so many at most of what was held for too long: their messages must not crowd out others.
 const OVERDUE_MOST: usize = 2_000;
+
+/// What is worked on here, for whoever reads of trouble with it.
+const HELD: &str = "what is held for an endpoint";
 
 /// An endpoint that is being served.
 struct Turn {
@@ -79,7 +76,7 @@ impl Sweep {
                 for done in join_all(some.iter_mut().map(|turn| self.serve(turn))).await {
                     match done {
                         Ok(sent) => released += sent,
-                        Err(trouble) => set_aside(trouble, first),
+                        Err(trouble) => set_aside(trouble, HELD, first),
                     }
                 }
                 for turn in some {
@@ -204,10 +201,10 @@ impl Sweep {
 
     /// Sends what was held for too long, whatever its endpoint's breaker says: `deliver` ends it, if it is open.
     pub(crate) async fn end_overdue(&self, first: &mut Option<Trouble>) -> usize {
-        let began = self.clock.now();
-        let mut ended = 0;
+        let (mut ended, mut pages) = (0, Pages::from(self.clock.now()));
         loop {
-            let overdue = match self.backlogs.overdue(self.clock.now(), PAGE).await {
+            let now = self.clock.now();
+            let overdue = match self.backlogs.overdue(now, pages.size()).await {
                 Ok(overdue) => overdue,
                 Err(trouble) => {
                     note(trouble.into(), first);
@@ -219,13 +216,13 @@ impl Sweep {
                 let some: Vec<_> = some.iter().map(|key| (key, SignedDuration::ZERO)).collect();
                 match self.release(&some, first).await {
                     Ok(sent) => ended += sent,
-                    Err(trouble) => set_aside(trouble, first),
+                    Err(trouble) => set_aside(trouble, HELD, first),
+                }
+                if ended >= OVERDUE_MOST || pages.over(self.clock.now()) {
+                    return ended;
                 }
             }
-            // The index may still show what was sent a moment ago.
-            let stalled = ended == before;
-            let late = self.clock.now().duration_since(began) > TIME_MOST;
-            if stalled || late || ended >= OVERDUE_MOST {
+            if !pages.more(overdue.len(), ended - before, self.clock.now()) {
                 return ended;
             }
         }
@@ -260,7 +257,7 @@ impl Sweep {
                     records.push((delivery, version));
                 }
                 Ok(None) => {}
-                Err(trouble) => set_aside(trouble, first),
+                Err(trouble) => set_aside(trouble, HELD, first),
             }
         }
         for (queue, messages) in messages {
@@ -270,21 +267,9 @@ impl Sweep {
             .iter()
             .map(|(delivery, version)| self.note_sent(delivery, *version));
         for noted in join_all(notes).await {
-            noted.unwrap_or_else(|trouble| set_aside(trouble, first));
+            noted.unwrap_or_else(|trouble| set_aside(trouble, HELD, first));
         }
         Ok(records.len())
-    }
-}
-
-/// Notes what goes wrong. What can't be read, no other run will read either: it must not fail them all.
-fn set_aside(trouble: Trouble, first: &mut Option<Trouble>) {
-    match trouble {
-        Trouble::Store(problem @ StoreError::Corrupt { .. }) => error!(
-            alarm = "unreadable",
-            error = chain(&problem),
-            "what is held for an endpoint can't be read"
-        ),
-        trouble => note(trouble, first),
     }
 }
 

@@ -20,6 +20,8 @@ use shared::store::{
 use shared::time::Clock;
 use tracing::{error, info, warn};
 
+use crate::pages::Pages;
+
 /// What the function may use.
 pub struct Sweep {
     /// Parked deliveries.
@@ -74,12 +76,8 @@ pub enum Trouble {
     Queue(#[from] QueueError),
 }
 
-/// So many due deliveries are taken from each shard at a time.
-const PAGE: usize = 100;
-/// So many of them are worked on at once.
-const AT_ONCE: usize = 16;
-/// A run ends after so long, well before the next one begins.
-const RUN_MOST: SignedDuration = SignedDuration::from_secs(40);
+/// So many of what is due are worked on at once.
+pub(crate) const AT_ONCE: usize = 16;
 
 impl Sweep {
     /// Does all that is to be done now.
@@ -120,11 +118,10 @@ impl Sweep {
         first.map_or(Ok(swept), Err)
     }
 
-    /// What goes wrong with one delivery or one queue is noted, and stops none of the others.
     async fn unpark_all(&self, swept: &mut Swept, first: &mut Option<Trouble>) {
-        let began = self.clock.now();
+        let mut pages = Pages::from(self.clock.now());
         loop {
-            let due = match self.deliveries.due(self.clock.now(), PAGE).await {
+            let due = match self.deliveries.due(self.clock.now(), pages.size()).await {
                 Ok(due) => due,
                 Err(trouble) => return note(trouble.into(), first),
             };
@@ -133,13 +130,14 @@ impl Sweep {
                 for unparked in join_all(keys.iter().map(|key| self.unpark(key))).await {
                     match unparked {
                         Ok(unparked) => swept.unparked += usize::from(unparked),
-                        Err(trouble) => note(trouble, first),
+                        Err(trouble) => set_aside(trouble, "a parked delivery", first),
                     }
                 }
+                if pages.over(self.clock.now()) {
+                    return;
+                }
             }
-            // The index may still show what was put back a moment ago.
-            let stalled = swept.unparked == before;
-            if stalled || self.clock.now().duration_since(began) > RUN_MOST {
+            if !pages.more(due.len(), swept.unparked - before, self.clock.now()) {
                 return;
             }
         }
@@ -255,4 +253,18 @@ pub(crate) fn note(trouble: Trouble, first: &mut Option<Trouble>) {
         "part of a sweep was left for the next one"
     );
     first.get_or_insert(trouble);
+}
+
+/// Notes what goes wrong with one of many, which are `what`: it stops none of the others. What can't be read, no other run
+/// will read either: it must not fail them all.
+pub(crate) fn set_aside(trouble: Trouble, what: &'static str, first: &mut Option<Trouble>) {
+    match trouble {
+        Trouble::Store(problem @ StoreError::Corrupt { .. }) => error!(
+            alarm = "unreadable",
+            what,
+            error = chain(&problem),
+            "what is due can't be read"
+        ),
+        trouble => note(trouble, first),
+    }
 }

@@ -5,39 +5,31 @@
 //! All else is told before it is stored, under ids that make telling twice telling once.
 
 use futures::future::join_all;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use shared::delivery::Guard;
 use shared::event::Event;
 use shared::ids::TenantId;
-use shared::problem::chain;
 use shared::queue::Task;
 use shared::queue::task::{PublishTask, send};
 use shared::recovery::{Alarm, Due, IntentKey, Issue, due};
-use shared::store::{IntentStep, LedgerStep, Read, Saved, StoreError};
+use shared::store::{IntentStep, LedgerStep, Read, Saved};
 use tracing::{error, info};
 
-use crate::handler::{Sweep, Trouble, note};
+use crate::handler::{AT_ONCE, Sweep, Trouble, note, set_aside};
+use crate::pages::Pages;
 
-/// So many due intents are taken from each shard at a time.
-const PAGE: usize = 50;
-/// At most so many, where none of fewer could be moved on.
-const PAGE_MOST: usize = 800;
-/// So many of them are worked on at once.
-const AT_ONCE: usize = 16;
 /// A run moves so many at most: what an outage held up comes to the merchants at this rate a minute.
 const RUN_MOST: usize = 2_000;
-/// A run ends after so long.
-const TIME_MOST: SignedDuration = SignedDuration::from_secs(40);
 /// So often a lost race is run again before the intent is left for the next run.
 const RACES: usize = 4;
 
 impl Sweep {
     /// Moves on every intent that is due; how many that were.
     pub(crate) async fn advance_all(&self, first: &mut Option<Trouble>) -> usize {
-        let began = self.clock.now();
-        let (mut advanced, mut page) = (0, PAGE);
+        let (mut advanced, mut pages) = (0, Pages::from(self.clock.now()));
         loop {
-            let due = match self.due_intents.due_intents(self.clock.now(), page).await {
+            let now = self.clock.now();
+            let due = match self.due_intents.due_intents(now, pages.size()).await {
                 Ok(due) => due,
                 Err(trouble) => {
                     note(trouble.into(), first);
@@ -50,26 +42,14 @@ impl Sweep {
                 for done in join_all(work).await {
                     match done {
                         Ok(done) => advanced += usize::from(done),
-                        // No other run will read it either, and the others must go on.
-                        Err(Trouble::Store(problem @ StoreError::Corrupt { .. })) => error!(
-                            alarm = "unreadable",
-                            error = chain(&problem),
-                            "an invoice whose time has come can't be read"
-                        ),
-                        Err(trouble) => note(trouble, first),
+                        Err(trouble) => set_aside(trouble, "an invoice", first),
                     }
                 }
-                if advanced >= RUN_MOST {
+                if advanced >= RUN_MOST || pages.over(self.clock.now()) {
                     return advanced;
                 }
             }
-            // The index may still show what was moved on a moment ago. And what can't be moved on must not hide what is due
-            // after it.
-            let stalled = advanced == before && (due.len() < page || page >= PAGE_MOST);
-            if advanced == before {
-                page = page.saturating_mul(4);
-            }
-            if stalled || self.clock.now().duration_since(began) > TIME_MOST {
+            if !pages.more(due.len(), advanced - before, self.clock.now()) {
                 return advanced;
             }
         }

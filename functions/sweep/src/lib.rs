@@ -6,3 +6,4 @@ mod backlog;
 pub mod handler;
 mod intents;
 mod outbox;
+mod pages;

@@ -8,41 +8,31 @@ use std::collections::HashSet;
 use futures::future::join_all;
 use jiff::SignedDuration;
 use shared::ids::{EventId, TenantId};
-use shared::problem::chain;
 use shared::queue::Task;
 use shared::queue::task::{CallbackTask, send};
-use shared::store::StoreError;
 use shared::time::later;
-use tracing::error;
 
-use crate::handler::{Sweep, Trouble, note};
+use crate::handler::{AT_ONCE, Sweep, Trouble, note, set_aside};
+use crate::pages::Pages;
 
 /// So long after it was recorded, whoever recorded a callback will not send it any more.
 const LEFT_AFTER: SignedDuration = SignedDuration::from_secs(30);
-/// So many are taken from each shard at a time.
-const PAGE: usize = 50;
-/// At most so many, where none of fewer could be sent.
-const PAGE_MOST: usize = 800;
-/// So many of them are worked on at once.
-const AT_ONCE: usize = 16;
-/// A run ends after so long.
-const TIME_MOST: SignedDuration = SignedDuration::from_secs(40);
 
 impl Sweep {
     /// Sends every callback that was left; how many those were.
     pub(crate) async fn send_all(&self, first: &mut Option<Trouble>) -> usize {
-        let began = self.clock.now();
-        let (mut sent, mut page, mut seen) = (0, PAGE, HashSet::new());
+        let mut pages = Pages::from(self.clock.now());
+        let (mut sent, mut seen) = (0, HashSet::new());
         loop {
             let before = later(self.clock.now(), -LEFT_AFTER);
-            let left = match self.outbox.unsent(before, page).await {
+            let left = match self.outbox.unsent(before, pages.size()).await {
                 Ok(left) => left,
                 Err(trouble) => {
                     note(trouble.into(), first);
                     return sent;
                 }
             };
-            // The index may still show what was sent a moment ago, and shows what could not be.
+            // The index may still show what was sent a moment ago, and a message that is sent once more is one too many.
             let fresh: Vec<_> = left
                 .iter()
                 .filter(|it| seen.insert((*it).clone()))
@@ -52,22 +42,14 @@ impl Sweep {
                 for done in join_all(work).await {
                     match done {
                         Ok(done) => sent += usize::from(done),
-                        // No other run will read it either, and the others must go on.
-                        Err(Trouble::Store(problem @ StoreError::Corrupt { .. })) => error!(
-                            alarm = "unreadable",
-                            error = chain(&problem),
-                            "a callback that was left can't be read"
-                        ),
-                        Err(trouble) => note(trouble, first),
+                        Err(trouble) => set_aside(trouble, "a callback that was left", first),
                     }
                 }
+                if pages.over(self.clock.now()) {
+                    return sent;
+                }
             }
-            // What is seen already must not hide what comes after it.
-            let over = fresh.is_empty() && (left.len() < page || page >= PAGE_MOST);
-            if fresh.is_empty() {
-                page = page.saturating_mul(4);
-            }
-            if over || self.clock.now().duration_since(began) > TIME_MOST {
+            if !pages.more(left.len(), fresh.len(), self.clock.now()) {
                 return sent;
             }
         }
