@@ -14,10 +14,11 @@ use shared::platform::{BillingAccount, RecoveryAccount};
 use shared::secret::Secret;
 use shared::signature::TOLERANCE;
 use shared::store::{
-    Accounts, BillingAccounts, Claimed, Credential, Credentials, EndpointAdmin, EndpointRecord,
-    Endpoints, KeyRecord, Keys, Made, PaymentBackends, PublisherRecord, Publishers, Put,
-    RecoveryAccounts, Scope, StoreError, TenantRecord, Tenants,
+    AccountTerms, Accounts, BillingAccounts, Claimed, Credential, Credentials, EndpointAdmin,
+    EndpointRecord, Endpoints, KeyRecord, Keys, Made, PaymentBackends, PublisherRecord, Publishers,
+    Put, RecoveryAccounts, Scope, StoreError, TenantRecord, Tenants,
 };
+use tests::faults::Fault;
 use tests::sample::{account, acme, at, endpoint, endpoint_id, key, tenant};
 use tests::table::Table;
 
@@ -341,6 +342,23 @@ async fn an_account_opens_its_webhook_secrets_at_the_door_and_its_api_key_behind
     behind.api_key = ApiKey::Absent;
     let read = store.recovery_account(&acme(), profile, id).await?;
     assert_eq!(read, Some(behind));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_account_that_was_just_made_is_there_for_whoever_acts_on_its_absence() -> Result<()> {
+    let table = Table::start().await?;
+    let store = table.store_of(&[acme()]).await?;
+    let account = account(&acme(), "pro_1", "mca_1");
+    let (profile, id) = (&account.profile_id, &account.connector_account_id);
+    assert_eq!(store.put_account(&account, at(1)).await?, Claimed::New);
+    table.faults.next("GetItem", Fault::Unseen);
+    let read = store.recovery_account(&acme(), profile, id).await?;
+    assert!(read.is_some());
+    table.faults.next("GetItem", Fault::Unseen);
+    let terms = store.terms(&acme(), profile, id).await?;
+    assert!(terms.is_some());
+    assert_eq!(table.faults.left(), 0);
     Ok(())
 }
 

@@ -28,6 +28,8 @@ pub enum Fault {
     Contended,
     /// It is never answered.
     Silent,
+    /// It is a read without consistency, which does not see yet that the item is there.
+    Unseen,
 }
 
 /// The faults to come, by operation, each for one request, and what can't be reached.
@@ -86,7 +88,10 @@ impl Faults {
             return Some(Fault::Before);
         }
         let mut faults = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = faults.iter().position(|(of, _)| of == operation)?;
+        let consistent = String::from_utf8_lossy(body).contains(r#""ConsistentRead":true"#);
+        let place = faults
+            .iter()
+            .position(|(of, fault)| of == operation && !(consistent && *fault == Fault::Unseen))?;
         faults.remove(place).map(|(_, fault)| fault)
     }
 
@@ -121,6 +126,7 @@ impl HttpConnector for Faulty {
                 let answer = self.inner.call(request);
                 HttpConnectorFuture::new(async move { answer.await.and(Err(cut())) })
             }
+            Some(Fault::Unseen) => answered(200, &json!({})),
             Some(Fault::Throttled) => refused(&json!({
                 "__type": "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
                 "message": "slower",
@@ -147,7 +153,11 @@ fn cut() -> ConnectorError {
 }
 
 fn refused(body: &Value) -> HttpConnectorFuture {
-    let status = StatusCode::try_from(400).expect("a status");
+    answered(400, body)
+}
+
+fn answered(status: u16, body: &Value) -> HttpConnectorFuture {
+    let status = StatusCode::try_from(status).expect("a status");
     let body = SdkBody::from(body.to_string());
     HttpConnectorFuture::ready(Ok(HttpResponse::new(status, body)))
 }

@@ -366,7 +366,7 @@ impl RecoveryAccounts for DynamoStore {
         account: &ConnectorAccountId,
     ) -> Result<Option<RecoveryAccount>, StoreError> {
         let found = self
-            .get(&item::account_key(profile, account), false)
+            .get_surely(&item::account_key(profile, account))
             .await?;
         let found = found
             .map(|item| item::account_behind_the_door(&item, self.vault()))
@@ -384,7 +384,7 @@ impl AccountTerms for DynamoStore {
         account: &ConnectorAccountId,
     ) -> Result<Option<Terms>, StoreError> {
         let found = self
-            .get(&item::account_key(profile, account), false)
+            .get_surely(&item::account_key(profile, account))
             .await?;
         match found {
             Some(item) => item::terms_of(tenant, &item),

@@ -149,6 +149,15 @@ impl DynamoStore {
         Ok(request.send().await.map_err(unavailable)?.item)
     }
 
+    /// The item as it was a moment ago, but for one that was just made: where somebody acts on its absence and is not asked
+    /// again, that is asked with consistency.
+    async fn get_surely(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+        match self.get(key, false).await? {
+            Some(found) => Ok(Some(found)),
+            None => self.get(key, true).await,
+        }
+    }
+
     async fn put(
         &self,
         key: &Key,
