@@ -423,7 +423,8 @@ impl Delivery {
     /// Records a try that ended at `now` and settles what follows; says whether that is now the matter of the message that
     /// tried. It is not if another copy of it settled the round meanwhile, unless this try got through. Nor is it, unless the
     /// round is over now, if another copy had the delivery parked or held, for `sweep` carries that on, and whoever comes with
-    /// an earlier hop has nothing more to do; or if another message or receipt holds it for a try of its own.
+    /// an earlier hop has nothing more to do; or if another message or receipt holds it for a try of its own. No time that
+    /// was told to a copy is brought forward.
     pub fn settle(
         &mut self,
         tried: Try,
@@ -444,7 +445,14 @@ impl Delivery {
         };
         let tries = self.hold.as_ref().is_some_and(|it| it.receipt.is_some());
         let is_tried = tries && self.held_from(terms.holder, now).is_some();
-        if (self.hop > terms.hop || is_tried) && !next.settled() {
+        if self.hop > terms.hop && !next.settled() {
+            return false;
+        }
+        if is_tried && !next.settled() {
+            // Whoever tries after the one that is under way waits for as long as this one was told to.
+            if let State::Retrying { .. } = next {
+                self.state = self.no_earlier(next);
+            }
             return false;
         }
         self.state = self.no_earlier(next);
@@ -454,7 +462,7 @@ impl Delivery {
         true
     }
 
-    /// `next`, where a copy's try that ended meanwhile was not told to wait for longer.
+    /// `next`, unless a copy's try was told to wait for longer.
     fn no_earlier(&self, next: State) -> State {
         match (self.state, next) {
             (State::Retrying { due: told }, State::Retrying { due }) => {

@@ -361,7 +361,9 @@ fn a_try_that_ends_while_another_message_or_receipt_makes_one_leaves_the_deliver
         let hold = delivery.hold.clone();
         assert!(!settle(&mut delivery, 500, &policy, None, 1), "{message}");
         assert_eq!(delivery.tried(), 1, "{message}");
-        assert_eq!((delivery.state, &delivery.hold), (State::Queued, &hold));
+        let due = at(6);
+        assert_eq!(delivery.state, State::Retrying { due }, "after that one");
+        assert_eq!(delivery.hold, hold, "{message}");
         assert!(settle(&mut delivery, 200, &policy, None, 2), "{message}");
         assert_eq!(delivery.state, State::Delivered, "{message}");
     }
@@ -384,19 +386,31 @@ fn a_try_that_ends_while_another_message_or_receipt_makes_one_leaves_the_deliver
 }
 
 #[test]
-fn a_try_that_ends_after_a_copys_brings_no_retry_before_the_time_that_the_copy_was_asked_to_wait() {
+fn of_copies_that_were_told_to_wait_the_longest_wait_counts() {
     let policy = Policy::Ladder {
         waits_s: vec![5, 30, 300],
     };
-    for (asked_until, want) in [(60, 60), (31, 31), (20, 31)] {
-        let mut delivery = delivery();
-        settle(&mut delivery, 429, &policy, None, 0);
-        let due = at(asked_until);
-        delivery.state = State::Retrying { due };
-        delivery.keep("m2");
-        assert!(settle(&mut delivery, 500, &policy, None, 1));
-        let due = at(want);
-        assert_eq!(delivery.state, State::Retrying { due });
+    // Until when a copy was told to wait, at what second another one fails, and until when that leaves it.
+    for (told, failed, want) in [(60, 1, 60), (31, 1, 31), (20, 1, 31), (60, 45, 75)] {
+        for is_tried in [false, true] {
+            let mut delivery = delivery();
+            settle(&mut delivery, 429, &policy, None, 0);
+            delivery.state = State::Retrying { due: at(told) };
+            match is_tried {
+                true => delivery.claim(
+                    Holder {
+                        message: "m2",
+                        count: 1,
+                    },
+                    at(failed),
+                ),
+                false => delivery.keep("m2"),
+            }
+            let follows = settle(&mut delivery, 500, &policy, None, failed);
+            assert_eq!(follows, !is_tried);
+            let due = at(want);
+            assert_eq!(delivery.state, State::Retrying { due }, "{told} {failed}");
+        }
     }
 }
 
