@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{EXCERPT_MOST, Failure, Outcome, Policy, Verdict};
 use crate::ids::{EndpointId, EventId, Round, TenantId};
 use crate::recovery::{Intent, IntentKey};
-use crate::time::later;
+use crate::time::{later, until};
 
 /// A wait up to this long is the message's visibility timeout; a longer one is parked in the table, because
 /// messages in flight are capped.
@@ -423,8 +423,8 @@ impl Delivery {
     /// Records a try that ended at `now` and settles what follows; says whether that is now the matter of the message that
     /// tried. It is not if another copy of it settled the round meanwhile, unless this try got through. Nor is it, unless the
     /// round is over now, if another copy had the delivery parked or held, for `sweep` carries that on, and whoever comes with
-    /// an earlier hop has nothing more to do; or if another message or receipt holds it for a try of its own. No time that
-    /// was told to a copy is brought forward.
+    /// an earlier hop has nothing more to do; or if another message or receipt holds it for a try of its own. Whoever carries
+    /// it on, of copies that were told to wait the longest wait counts.
     pub fn settle(
         &mut self,
         tried: Try,
@@ -443,35 +443,31 @@ impl Delivery {
             Verdict::Gone => State::GivenUp { reason: End::Gone },
             Verdict::Failed => self.after_failure(outcome, terms, now),
         };
+        let State::Retrying { due } = next else {
+            self.state = next;
+            return true;
+        };
+        let due = self.state.due().map_or(due, |told| told.max(due));
         let tries = self.hold.as_ref().is_some_and(|it| it.receipt.is_some());
         let is_tried = tries && self.held_from(terms.holder, now).is_some();
-        if self.hop > terms.hop && !next.settled() {
+        if self.hop > terms.hop || is_tried {
+            self.state = match self.state {
+                State::Queued | State::Retrying { .. } => State::Retrying { due },
+                State::Parked { .. } => State::Parked { due },
+                state => state,
+            };
             return false;
         }
-        if is_tried && !next.settled() {
-            // Whoever tries after the one that is under way waits for as long as this one was told to.
-            if let State::Retrying { .. } = next {
-                self.state = self.no_earlier(next);
-            }
-            return false;
-        }
-        self.state = self.no_earlier(next);
-        if let State::Parked { .. } = self.state {
+        self.state = if until(now, due) <= VISIBILITY_MOST {
+            State::Retrying { due }
+        } else {
             self.hop += 1;
-        }
+            State::Parked { due }
+        };
         true
     }
 
-    /// `next`, unless a copy's try was told to wait for longer.
-    fn no_earlier(&self, next: State) -> State {
-        match (self.state, next) {
-            (State::Retrying { due: told }, State::Retrying { due }) => {
-                State::Retrying { due: due.max(told) }
-            }
-            (_, next) => next,
-        }
-    }
-
+    /// The end of the round, or the time of the next try.
     fn after_failure(&self, outcome: &Outcome, terms: Terms<'_>, now: Timestamp) -> State {
         let Some(wait) =
             terms
@@ -483,12 +479,10 @@ impl Delivery {
             };
         };
         let due = later(now, wait);
-        if terms.useful_until.is_some_and(|until| due > until) {
+        if terms.useful_until.is_some_and(|useful| due > useful) {
             State::Expired
-        } else if wait <= VISIBILITY_MOST {
-            State::Retrying { due }
         } else {
-            State::Parked { due }
+            State::Retrying { due }
         }
     }
 }

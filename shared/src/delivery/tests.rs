@@ -306,8 +306,7 @@ fn a_try_that_ends_after_a_copy_parked_or_held_the_delivery_leaves_it_to_sweep()
     };
     let gone = State::GivenUp { reason: End::Gone };
     let cases = [
-        case("it would retry soon", 500, vec![5], None, None),
-        case("it would park", 500, vec![3600], None, None),
+        case("it would retry before that", 500, vec![5], None, None),
         case("it got through", 200, vec![5], None, Some(State::Delivered)),
         case("its endpoint is gone", 410, vec![5], None, Some(gone)),
         case("it was the last", 500, vec![], None, Some(exhausted)),
@@ -387,30 +386,69 @@ fn a_try_that_ends_while_another_message_or_receipt_makes_one_leaves_the_deliver
 
 #[test]
 fn of_copies_that_were_told_to_wait_the_longest_wait_counts() {
-    let policy = Policy::Ladder {
-        waits_s: vec![5, 30, 300],
-    };
-    // Until when a copy was told to wait, at what second another one fails, and until when that leaves it.
-    for (told, failed, want) in [(60, 1, 60), (31, 1, 31), (20, 1, 31), (60, 45, 75)] {
-        for is_tried in [false, true] {
+    let retrying = |s| State::Retrying { due: at(s) };
+    let parked = |s| State::Parked { due: at(s) };
+    let held = State::Held { until: at(60) };
+    // How a copy left it, how long this try, which ends after a second, is to wait, and how that leaves it: if it waits for
+    // any of its messages, if another one is at its try, and if it was parked or held meanwhile.
+    for (left, wait_s, waits, is_tried, carried_on) in [
+        (State::Queued, 30, retrying(31), retrying(31), retrying(31)),
+        (retrying(20), 30, retrying(31), retrying(31), retrying(31)),
+        (retrying(60), 30, retrying(60), retrying(60), retrying(60)),
+        (
+            retrying(60),
+            900,
+            retrying(901),
+            retrying(901),
+            retrying(901),
+        ),
+        (retrying(60), 901, parked(902), retrying(902), retrying(902)),
+        (
+            retrying(1_800),
+            30,
+            parked(1_800),
+            retrying(1_800),
+            retrying(1_800),
+        ),
+        (
+            parked(1_200),
+            30,
+            parked(1_200),
+            parked(1_200),
+            parked(1_200),
+        ),
+        (
+            parked(1_200),
+            1_800,
+            parked(1_801),
+            parked(1_801),
+            parked(1_801),
+        ),
+        (held, 1_800, parked(1_801), held, held),
+    ] {
+        let name = format!("{left:?} and {wait_s} s");
+        let policy = Policy::Ladder {
+            waits_s: vec![5, wait_s],
+        };
+        let fails = |prepare: fn(&mut Delivery)| {
             let mut delivery = delivery();
             settle(&mut delivery, 429, &policy, None, 0);
-            delivery.state = State::Retrying { due: at(told) };
-            match is_tried {
-                true => delivery.claim(
-                    Holder {
-                        message: "m2",
-                        count: 1,
-                    },
-                    at(failed),
-                ),
-                false => delivery.keep("m2"),
+            delivery.state = left;
+            prepare(&mut delivery);
+            let (hop, hold) = (delivery.hop, delivery.hold.clone());
+            let follows = settle_in(0, &mut delivery, 500, &policy, None, 1);
+            if !follows {
+                assert_eq!((delivery.hop, delivery.hold), (hop, hold), "{name}");
             }
-            let follows = settle(&mut delivery, 500, &policy, None, failed);
-            assert_eq!(follows, !is_tried);
-            let due = at(want);
-            assert_eq!(delivery.state, State::Retrying { due }, "{told} {failed}");
-        }
+            (follows, delivery.state)
+        };
+        assert_eq!(fails(|it| it.keep("m2")), (true, waits), "{name}");
+        let other = |it: &mut Delivery| {
+            let (message, count) = ("m2", 1);
+            it.claim(Holder { message, count }, at(0));
+        };
+        assert_eq!(fails(other), (false, is_tried), "{name}");
+        assert_eq!(fails(|it| it.hop = 1), (false, carried_on), "{name}");
     }
 }
 

@@ -109,13 +109,15 @@ impl Outside {
         let mut at = self.nature.now();
         if !self.nature.is_fair() {
             while at < calm {
+                // The longer one is waited for in the table.
+                let asks = if moods.len() % 2 == 0 { 60 } else { 1_200 };
                 let mood = [
                     Mood::Well,
                     Mood::Well,
                     Mood::Well,
                     Mood::Answers(500),
                     Mood::Answers(404),
-                    Mood::AsksToWait(60),
+                    Mood::AsksToWait(asks),
                     Mood::Hangs,
                     Mood::Lies,
                     Mood::Refuses,
