@@ -191,6 +191,20 @@ async fn a_backlog_that_could_not_be_read_is_let_go_when_it_can() -> Result<()> 
 }
 
 #[tokio::test]
+async fn what_is_held_and_can_not_be_read_hides_no_delivery_that_can_be_a_probe() -> Result<()> {
+    let scene = failing(json!({ "breaker": { "failures": 2 } }), 2).await?;
+    payments(&scene, 2..32).await?;
+    scene.break_items("D#shop#").await?;
+    scene.clock.advance(SignedDuration::from_millis(10));
+    payments(&scene, 32..34).await?;
+    scene.far.script(SHOP_URL, [Outcome::answered(200)]);
+    scene.pass(secs(60)).await?;
+    assert_eq!(breaker(&scene).await?.as_str(), "releasing");
+    assert_eq!(scene.far.requests().len(), 3);
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_was_held_until_its_retries_were_over_is_given_up_and_says_why() -> Result<()> {
     let settings =
         json!({ "breaker": { "failures": 2 }, "retry": { "policy": "linear", "max_retry": 1 } });

@@ -24,7 +24,7 @@ use crate::pages::{Pages, TIME_MOST};
 const PORTION: usize = 100;
 /// So many are sent together: what a request to a queue takes.
 const TOGETHER: usize = 10;
-/// So many of the oldest are looked at for one that can be a probe.
+/// So many of the oldest are looked at in a turn for one that can be a probe.
 const CANDIDATES: usize = 10;
 /// What a run lets go is spread over so long, so that it comes to the endpoint evenly: a little less than a run lasts.
 const SPREAD: SignedDuration = SignedDuration::from_secs(50);
@@ -121,19 +121,22 @@ impl Sweep {
         }
     }
 
-    /// Sends the oldest delivery that waits for the endpoint.
+    /// Sends the oldest delivery that waits for the endpoint, in one of the next turns where none of those at hand could be.
     async fn probe(&self, turn: &mut Turn) -> Result<usize, Trouble> {
+        let (tenant, endpoint) = (&turn.tenant, &turn.endpoint);
         let entries = self
             .backlogs
-            .held(&turn.tenant, &turn.endpoint, None, CANDIDATES)
+            .held(tenant, endpoint, turn.after.as_deref(), CANDIDATES)
             .await?;
-        for entry in entries {
+        for entry in &entries {
             // The index may still show what waits no more.
             let oldest = [(&entry.key, SignedDuration::ZERO)];
             if self.release(&oldest, &mut turn.trouble).await? > 0 {
                 return Ok(1);
             }
         }
+        turn.open = entries.len() == CANDIDATES && turn.trouble.is_none();
+        turn.after = entries.last().map(|last| last.place.clone());
         Ok(0)
     }
 
@@ -201,7 +204,7 @@ impl Sweep {
 
     /// Sends what was held for too long, whatever its endpoint's breaker says: `deliver` ends it, if it is open.
     pub(crate) async fn end_overdue(&self, first: &mut Option<Trouble>) -> usize {
-        let (mut ended, mut pages) = (0, Pages::from(self.clock.now()));
+        let (mut ended, mut pages) = (0, Pages::new(self.clock.now()));
         loop {
             let now = self.clock.now();
             let overdue = match self.backlogs.overdue(now, pages.size()).await {

@@ -119,7 +119,7 @@ impl Sweep {
     }
 
     async fn unpark_all(&self, swept: &mut Swept, first: &mut Option<Trouble>) {
-        let mut pages = Pages::from(self.clock.now());
+        let mut pages = Pages::new(self.clock.now());
         loop {
             let due = match self.deliveries.due(self.clock.now(), pages.size()).await {
                 Ok(due) => due,

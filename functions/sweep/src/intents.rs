@@ -26,7 +26,7 @@ const RACES: usize = 4;
 impl Sweep {
     /// Moves on every intent that is due; how many that were.
     pub(crate) async fn advance_all(&self, first: &mut Option<Trouble>) -> usize {
-        let (mut advanced, mut pages) = (0, Pages::from(self.clock.now()));
+        let (mut advanced, mut pages) = (0, Pages::new(self.clock.now()));
         loop {
             let now = self.clock.now();
             let due = match self.due_intents.due_intents(now, pages.size()).await {

@@ -21,7 +21,7 @@ const LEFT_AFTER: SignedDuration = SignedDuration::from_secs(30);
 impl Sweep {
     /// Sends every callback that was left; how many those were.
     pub(crate) async fn send_all(&self, first: &mut Option<Trouble>) -> usize {
-        let mut pages = Pages::from(self.clock.now());
+        let mut pages = Pages::new(self.clock.now());
         let (mut sent, mut seen) = (0, HashSet::new());
         loop {
             let before = later(self.clock.now(), -LEFT_AFTER);

@@ -19,7 +19,7 @@ pub(crate) struct Pages {
 
 impl Pages {
     /// Those of a run that begins at `now`.
-    pub(crate) fn from(now: Timestamp) -> Self {
+    pub(crate) fn new(now: Timestamp) -> Self {
         Self {
             size: LEAST,
             ends: later(now, TIME_MOST),
@@ -39,7 +39,7 @@ impl Pages {
     /// Whether to read on at `now`, after a page that showed so many entries of which so many were moved on.
     pub(crate) fn more(&mut self, shown: usize, moved: usize, now: Timestamp) -> bool {
         if moved == 0 {
-            // No shard has more than it showed, or else it is for the next run.
+            // No shard has more than it showed; or one has more that is beyond help than a run reads, which alarms tell.
             if shown < self.size || self.size >= MOST {
                 return false;
             }
@@ -71,7 +71,7 @@ mod tests {
             (&[(50, 50)], over, None),
             (&[(50, 0)], over, None),
         ] {
-            let mut read = Pages::from(began);
+            let mut read = Pages::new(began);
             let more = pages
                 .iter()
                 .all(|(shown, moved)| read.more(*shown, *moved, now));

@@ -424,7 +424,7 @@ impl Delivery {
     /// tried. It is not if another copy of it settled the round meanwhile, unless this try got through. Nor is it, unless the
     /// round is over now, if another copy had the delivery parked or held, for `sweep` carries that on, and whoever comes with
     /// an earlier hop has nothing more to do; or if another message or receipt holds it for a try of its own. Whoever carries
-    /// it on, of copies that were told to wait the longest wait counts.
+    /// it on, of copies that were told to wait the longest wait counts; but what is held goes out once its endpoint is back.
     pub fn settle(
         &mut self,
         tried: Try,
@@ -448,23 +448,19 @@ impl Delivery {
             return true;
         };
         let due = self.state.due().map_or(due, |told| told.max(due));
-        let tries = self.hold.as_ref().is_some_and(|it| it.receipt.is_some());
-        let is_tried = tries && self.held_from(terms.holder, now).is_some();
-        if self.hop > terms.hop || is_tried {
-            self.state = match self.state {
-                State::Queued | State::Retrying { .. } => State::Retrying { due },
-                State::Parked { .. } => State::Parked { due },
-                state => state,
-            };
-            return false;
-        }
-        self.state = if until(now, due) <= VISIBILITY_MOST {
-            State::Retrying { due }
-        } else {
-            self.hop += 1;
-            State::Parked { due }
+        let tried_now = self.hold.as_ref().is_some_and(|it| it.receipt.is_some());
+        let is_tried = tried_now && self.held_from(terms.holder, now).is_some();
+        let carried_on = self.hop > terms.hop || is_tried;
+        self.state = match self.state {
+            State::Parked { .. } if carried_on => State::Parked { due },
+            state @ (State::Held { .. } | State::Quarantined { .. }) if carried_on => state,
+            _ if until(now, due) <= VISIBILITY_MOST => State::Retrying { due },
+            _ => {
+                self.hop += 1;
+                State::Parked { due }
+            }
         };
-        true
+        !carried_on
     }
 
     /// The end of the round, or the time of the next try.

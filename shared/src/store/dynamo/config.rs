@@ -365,13 +365,12 @@ impl RecoveryAccounts for DynamoStore {
         profile: &ProfileId,
         account: &ConnectorAccountId,
     ) -> Result<Option<RecoveryAccount>, StoreError> {
-        let found = self
-            .get_surely(&item::account_key(profile, account))
-            .await?;
-        let found = found
-            .map(|item| item::account_behind_the_door(&item, self.vault()))
-            .transpose()?;
-        Ok(found.filter(|found| found.tenant == *tenant))
+        let key = item::account_key(profile, account);
+        self.get_surely(&key, |item| {
+            let found = item::account_behind_the_door(&item, self.vault())?;
+            Ok(Some(found).filter(|found| found.tenant == *tenant))
+        })
+        .await
     }
 }
 
@@ -383,13 +382,9 @@ impl AccountTerms for DynamoStore {
         profile: &ProfileId,
         account: &ConnectorAccountId,
     ) -> Result<Option<Terms>, StoreError> {
-        let found = self
-            .get_surely(&item::account_key(profile, account))
-            .await?;
-        match found {
-            Some(item) => item::terms_of(tenant, &item),
-            None => Ok(None),
-        }
+        let key = item::account_key(profile, account);
+        self.get_surely(&key, |item| item::terms_of(tenant, &item))
+            .await
     }
 }
 

@@ -149,13 +149,20 @@ impl DynamoStore {
         Ok(request.send().await.map_err(unavailable)?.item)
     }
 
-    /// The item as it was a moment ago, but for one that was just made: where somebody acts on its absence and is not asked
-    /// again, that is asked with consistency.
-    async fn get_surely(&self, key: &Key) -> Result<Option<Item>, StoreError> {
-        match self.get(key, false).await? {
-            Some(found) => Ok(Some(found)),
-            None => self.get(key, true).await,
+    /// What `wanted` finds in an item as it was a moment ago. Where that is nothing, the item as it is now is asked: it may just
+    /// have been made, and whoever acts on its absence is not asked again.
+    async fn get_surely<T>(
+        &self,
+        key: &Key,
+        wanted: impl Fn(Item) -> Result<Option<T>, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        for consistent in [false, true] {
+            let found = self.get(key, consistent).await?;
+            if let Some(found) = found.map_or(Ok(None), &wanted)? {
+                return Ok(Some(found));
+            }
         }
+        Ok(None)
     }
 
     async fn put(
