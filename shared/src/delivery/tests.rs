@@ -435,6 +435,23 @@ fn of_copies_that_were_told_to_wait_the_longest_wait_counts() {
     }
 }
 
+#[test]
+fn a_try_of_what_was_parked_or_set_aside_is_followed_by_its_own_message() {
+    let policy = Policy::Ladder { waits_s: vec![30] };
+    let parked = State::Parked { due: at(0) };
+    let set_aside = State::Quarantined {
+        cause: Cause::Stuck,
+    };
+    for left in [parked, set_aside] {
+        let mut delivery = delivery();
+        (delivery.state, delivery.hop) = (left, 1);
+        assert!(settle(&mut delivery, 500, &policy, None, 1), "{left:?}");
+        let due = at(31);
+        assert_eq!(delivery.state, State::Retrying { due }, "{left:?}");
+        assert_eq!(delivery.hop, 1, "{left:?}");
+    }
+}
+
 /// That an invoice could not be collected.
 fn failed() -> Signal {
     let id = SignalId::parse("evt_1").expect("a valid id");
